@@ -1,0 +1,89 @@
+"""The two protocols of the package: `Cleaner`, and the `Rows` it learns from.
+
+A cleaner finds one kind of fault. It never imports an engine, never reads or writes a file,
+never drops a row, and speaks to other cleaners through columns only::
+
+    state = cleaner.fit(rows)               # a global fit: sums over the corpus
+    added = cleaner.score(state, batch)     # a pure map: any batch size, order kept
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+State = TypeVar("State")
+Statistic = TypeVar("Statistic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """The classes of a run, and what the text tower says of each."""
+
+    name: tuple[str, ...]
+    """`k` names, in the order of the class file: a label is an index into it."""
+    embedding: NDArray[np.float32]
+    """`(k, d)` unit text prototypes: the mean of a class's prompts, synonyms and definition."""
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+class Rows(Protocol):
+    """A corpus seen by a cleaner: readable rows only, spread over any number of fragments."""
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that the `label` column indexes."""
+        ...
+
+    def select(self, *columns: str) -> "Rows":
+        """Return the same rows with these columns only."""
+        ...
+
+    def map(self, score: Callable[[Any, pa.Table], pa.Table], state: Any) -> "Rows":
+        """Return the same rows with the columns of `score(state, batch)` added."""
+        ...
+
+    def reduce(
+        self,
+        partial: Callable[[pa.Table], Statistic],
+        merge: Callable[[Statistic, Statistic], Statistic],
+    ) -> Statistic:
+        """Return the statistic of all rows: `partial` of each batch, merged in a fixed order.
+
+        `merge` must be associative and commutative up to floating-point error, and may
+        change and return its first argument. The order of merging depends on the
+        fragments alone, never on the engine or on the number of workers.
+        """
+        ...
+
+
+class Cleaner(Protocol[State]):
+    """Finds one kind of fault; a frozen dataclass whose fields are its whole configuration."""
+
+    name: ClassVar[str]
+    """Its key in a recipe, and the prefix of its columns."""
+    reads: ClassVar[tuple[str, ...]]
+    """Columns it needs."""
+    adds: ClassVar[pa.Schema]
+    """Columns it adds, each named `<name>.<what>`."""
+
+    def fit(self, rows: Rows) -> State:
+        """Learn from the corpus and return what was learned, as a value."""
+        ...
+
+    def score(self, state: State, batch: pa.Table) -> pa.Table:
+        """Return the columns of `adds` for the rows of `batch`, in their order."""
+        ...
+
+    def dump(self, state: State) -> Mapping[str, NDArray[Any]]:
+        """Return the state as named arrays, to be stored without pickle."""
+        ...
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> State:
+        """Return the state that `dump` described."""
+        ...
