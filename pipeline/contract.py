@@ -7,7 +7,7 @@ never drops a row, and speaks to other cleaners through columns only::
     added = cleaner.score(state, batch)     # a pure map: any batch size, order kept
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -17,6 +17,27 @@ from numpy.typing import NDArray
 
 State = TypeVar("State")
 Statistic = TypeVar("Statistic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One image-text pair as its shard holds it: what a reader hands on."""
+
+    row: int
+    """Position in the shard."""
+    key: str
+    """The source's own key."""
+    image: bytes | None
+    """Original bytes of the picture."""
+    extension: str | None
+    """Format of the picture in lower case: `jpg`, `jpeg`, `png` or `webp`."""
+    caption: str | None
+    fields: dict[str, Any]
+    """Every other source field, ready for JSON."""
+    members: dict[str, bytes]
+    """Original bytes of the other members (WebDataset), by extension."""
+    fault: str | None
+    """Why the sample cannot be used, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +86,8 @@ class Rows(Protocol):
 class Cleaner(Protocol[State]):
     """Finds one kind of fault; a frozen dataclass whose fields are its whole configuration."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
     name: ClassVar[str]
     """Its key in a recipe, and the prefix of its columns."""
     reads: ClassVar[tuple[str, ...]]
@@ -86,4 +109,26 @@ class Cleaner(Protocol[State]):
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> State:
         """Return the state that `dump` described."""
+        ...
+
+
+class Engine(Protocol):
+    """Where items are worked on: in this process, or on a cluster."""
+
+    def each(
+        self, function: Callable[[Any], Any], items: Sequence[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield `(index, function(item))` as the items are done, in any order."""
+        ...
+
+    def pipe(
+        self,
+        prepare: Callable[[Any], Any],
+        make_stage: Callable[[], Callable[[Any], Any]],
+        items: Sequence[Any],
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield `(index, stage(prepare(item)))` in any order.
+
+        `make_stage` is called once per worker and what it returns is kept: a loaded encoder.
+        """
         ...

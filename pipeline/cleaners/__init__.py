@@ -1,0 +1,3 @@
+from typing import Any
+
+CLEANERS: dict[str, type[Any]] = {}

@@ -20,9 +20,20 @@ class LocalEngine:
 
     def each(
         self, function: Callable[[Item], Result], items: Sequence[Item]
-    ) -> Iterator[Result]:
-        """Yield `function(item)` for every item, in their order."""
-        return map(function, items)
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield `(index, function(item))` for every item."""
+        yield from enumerate(map(function, items))
+
+    def pipe(
+        self,
+        prepare: Callable[[Item], Any],
+        make_stage: Callable[[], Callable[[Any], Result]],
+        items: Sequence[Item],
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield `(index, stage(prepare(item)))`, with one stage made once."""
+        if items:
+            stage = make_stage()
+            yield from enumerate(stage(prepare(item)) for item in items)
 
 
 @dataclass(frozen=True)

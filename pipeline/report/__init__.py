@@ -1,0 +1,1 @@
+"""What a run did, and why, as one page to look at."""

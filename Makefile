@@ -1,0 +1,30 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint bench clean
+
+demo: $(STAMP)  ## curate the bundled crawl and print where the report is
+	$(BIN)/winnow demo
+
+test: $(STAMP)  ## every test that needs no GPU and no network
+	-@$(PYTHON) tests/browser.py
+	$(BIN)/python -m pytest -m "not gpu and not network"
+
+lint: $(STAMP)
+	$(BIN)/ruff check pipeline jobs tests
+	$(BIN)/ruff format --check pipeline jobs tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m jobs.bench
+
+$(STAMP): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,s3]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) demo-output demo-workspace

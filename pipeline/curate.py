@@ -1,0 +1,138 @@
+"""The whole way, top to bottom: read, embed, clean, decide, pack, report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from pipeline.contract import Engine
+from pipeline.errors import RecipeError
+from pipeline.recipe import Recipe
+from pipeline.report.page import About, Step
+from pipeline.report.summary import Summary
+from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
+from pipeline.shards import files
+from pipeline.shards.find import find_shards
+from pipeline.shards.manifest import REPORT
+from pipeline.store import catalog as catalogs
+from pipeline.store import embed as embedding
+from pipeline.store.classes import ClassEntry, embed_classes, load_entries
+from pipeline.store.clean import clean
+from pipeline.store.label import LABEL_TEXT, label_step
+from pipeline.store.pages import write_report
+from pipeline.store.publish import claim, pack, publish, sweep, write_ledger
+from pipeline.store.rows import StoredRows
+from pipeline.store.run import Run, Track, versions
+from pipeline.store.settle import settle, summarise
+from pipeline.store.workspace import Workspace, key_of
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has made."""
+
+    output: str
+    report: str
+    summary: Summary
+    seconds: float
+
+
+def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: Track) -> Outcome:
+    """Curate the corpus of a recipe.
+
+    Everything that was done before is found in the workspace and reused: after a crash, or with
+    another policy, the same call continues where it can.
+
+    Parameters
+    ----------
+    recipe
+        What to do.
+    workspace, output
+        Folders on any fsspec store: all state, and what is published.
+    engine
+        Where the work is done.
+    track
+        Shows the progress of a step: called with its name and its number of rows.
+
+    Returns
+    -------
+    Where the output is and what became of the rows.
+
+    Raises
+    ------
+    CurationError
+        If the recipe, a shard or a store is at fault; the message says what to do.
+    """
+    started = datetime.now(timezone.utc)
+    shards = find_shards(given(recipe.source.path, "source.path", "--source"))
+    entries = load_entries(given(recipe.classes, "classes", "--classes"))
+    key = key_of(recipe.model_dump(mode="json", exclude={"name"}), [s.identity for s in shards])
+    run = Run(key, Workspace(workspace), engine, track)
+    claim(output, key)
+
+    # read: index every shard once, cut it into fragments
+    with run.step("index", len(shards)) as advance:
+        catalog = catalogs.build(
+            run.workspace, shards, engine, recipe.source.fragment_rows, advance
+        )
+    if not catalog.num_rows:
+        raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
+
+    # embed: the only expensive step
+    spec, caption = recipe.encoder, recipe.source.caption
+    embedded = embedding.embed_step(run.workspace, spec, caption)
+    with run.step("embed", catalog.num_rows, embedded.uri) as advance:
+        embedding.run(embedded, catalog, spec, caption, engine, advance)
+    classes = embed_classes(run, entries, spec)
+    labelled = label_step(run, catalog, embedded, recipe.source.label, entries)
+
+    # clean: each cleaner fits once and adds columns
+    rows = StoredRows(engine, classes, tuple(catalog.identity), ())
+    rows = rows.beside(embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY))
+    rows = rows.beside(labelled, (LABEL, LABEL_TEXT))
+    for cleaner in recipe.cleaners:
+        rows = clean(run, cleaner, rows, catalog.num_rows)
+
+    # decide: only the policy does
+    scores = [name for cleaner in recipe.cleaners for name in cleaner.adds.names]
+    decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
+
+    # pack, report, publish: the manifest comes last
+    stats = pack(run, output, catalog, decided, recipe.pack, caption)
+    num_ledgers = write_ledger(run, output, catalog, decided)
+    summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
+    write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
+    sweep(output, len(stats), num_ledgers)
+    publish(run, output, stats, summary, catalog)
+    seconds = (datetime.now(timezone.utc) - started).total_seconds()
+    return Outcome(output, files.join(output, REPORT), summary, seconds)
+
+
+def about(
+    run: Run,
+    recipe: Recipe,
+    catalog: catalogs.Catalog,
+    entries: Sequence[ClassEntry],
+    started: datetime,
+) -> About:
+    """Return what the report says of the run beside the rows."""
+    return About(
+        title=recipe.name,
+        started=started,
+        finished=datetime.now(timezone.utc),
+        recipe_text=recipe.to_yaml(),
+        versions=versions(),
+        steps=[Step(t.name, t.rows, t.seconds, t.reused) for t in run.timings],
+        shard_faults=catalog.faults,
+        thresholds=recipe.policy.thresholds,
+        classes=[entry.name for entry in entries],
+    )
+
+
+def given(value: Value | None, key: str, option: str) -> Value:
+    """Return a value that a run cannot do without."""
+    if value is None:
+        raise RecipeError(f"the recipe has no {key}; set it there or give {option}")
+    return value

@@ -1,0 +1,58 @@
+"""From the bytes of a sample to pixels and tokens, or to the reason why not."""
+
+import io
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.embed.encoder import Frontend
+
+MAX_PIXELS = 89_478_485
+"""Pictures with more pixels are quarantined before decoding: Pillow's own bomb limit."""
+
+FAULTS = {
+    "not-an-image": "the bytes are no picture that Pillow can identify",
+    "truncated-image": "the picture ends before its last line, or its data is damaged",
+    "image-too-large": f"the picture has more than {MAX_PIXELS:,} pixels",
+}
+"""What decoding can find wrong with a picture."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: pixels as the encoder wants them, and its original size."""
+
+    pixel: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def decode(image: bytes, frontend: Frontend) -> Picture | str:
+    """Return the picture in `image`, resized for the encoder, or a key of `FAULTS`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(image))
+        width, height = opened.size
+        if width * height > MAX_PIXELS:
+            return "image-too-large"
+        pixel = np.asarray(frontend.resize(opened))
+    except UnidentifiedImageError:
+        return "not-an-image"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return "image-too-large"
+    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError):
+        # Pillow's plugins raise any of these on damaged data
+        return "truncated-image"
+    return Picture(pixel, width, height)
+
+
+def stack(pictures: Iterable[Picture | Any]) -> NDArray[np.uint8]:
+    """Return `(n, height, width, 3)` uint8 of the pictures; `(0, 1, 1, 3)` for none."""
+    pixel = [picture.pixel for picture in pictures]
+    return np.stack(pixel) if pixel else np.zeros((0, 1, 1, 3), np.uint8)

@@ -1,0 +1,186 @@
+"""The recipe: one strict YAML file that says what to do, never where it runs."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from pipeline.cleaners import CLEANERS
+from pipeline.contract import Cleaner
+from pipeline.embed.encoder import EncoderSpec
+from pipeline.errors import RecipeError, did_you_mean
+from pipeline.policy.presets import PRESETS
+from pipeline.policy.rules import Policy
+from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
+from pipeline.store.publish import PackSpec
+
+GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL)
+"""Columns that are there before the first cleaner."""
+
+
+class Strict(BaseModel):
+    """A part of a recipe: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSpec(Strict):
+    """What to read."""
+
+    path: str | tuple[str, ...] | None = None
+    """Shards on any fsspec store: globs, brace patterns, folders; several joined by `::`."""
+    caption: str | None = "auto"
+    """Where captions lie: a member's extension, `json:FIELD`, a column; null = none."""
+    label: str = Field(default="auto", pattern=r"^(auto|none|caption|field:.+)$")
+    """Where web labels lie: `auto`, `field:NAME`, `caption` (names found in it) or `none`."""
+    fragment_rows: int = Field(default=1024, ge=1)
+    """Rows of a fragment, the unit of work and of commit."""
+
+
+class Recipe(Strict):
+    """Everything a run does."""
+
+    name: str = "winnow"
+    """Title of the report."""
+    source: SourceSpec = SourceSpec()
+    classes: str | None = None
+    """Class file: CSV or YAML with name, synonyms, definition, parents, examples."""
+    encoder: EncoderSpec = EncoderSpec()
+    """Encoder of images and texts."""
+    cleaners: tuple[Any, ...] = ()
+    """Cleaners in order: a name, or a name with its settings."""
+    policy: Policy = PRESETS["balanced"]
+    """A preset by name, or rules."""
+    pack: PackSpec = PackSpec()
+    """How the output is cut and shuffled."""
+
+    @field_validator("encoder", "pack", mode="before")
+    @classmethod
+    def _known_settings(cls, value: Any, info: Any) -> Any:
+        kind = {"encoder": EncoderSpec, "pack": PackSpec}[info.field_name]
+        return settings_of(kind, info.field_name, value) if isinstance(value, dict) else value
+
+    @field_validator("cleaners", mode="before")
+    @classmethod
+    def _build_cleaners(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError(  # noqa: TRY004  (pydantic collects ValueErrors)
+                "must be a list of cleaners, each a name or 'name: {settings}'"
+            )
+        return tuple(build_cleaner(item) for item in value)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _find_preset(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in PRESETS:
+                known = ", ".join(PRESETS)
+                raise ValueError(f"{value!r} is no preset{did_you_mean(value, PRESETS)} ({known})")
+            return PRESETS[value]
+        return value
+
+    def to_yaml(self) -> str:
+        """Return the recipe with every default written out."""
+        raw = self.model_dump(mode="json", exclude={"cleaners"})
+        raw["cleaners"] = [{cleaner.name: asdict(cleaner)} for cleaner in self.cleaners]
+        return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+
+    def check_columns(self) -> None:
+        """Check that every column is added before it is read.
+
+        Raises
+        ------
+        RecipeError
+            If a cleaner or the policy reads a column that nothing before it adds.
+        """
+        known = set(GIVEN)
+        added: set[str] = set()
+        for cleaner in self.cleaners:
+            require(f"cleaner {cleaner.name}", cleaner.reads, known)
+            added |= set(cleaner.adds.names)
+            known |= added
+        require(f"policy {self.policy.name}", self.policy.reads, added)
+
+
+def require(reader: str, columns: tuple[str, ...], known: set[str]) -> None:
+    """Raise a RecipeError if a column is not known when `reader` needs it."""
+    for column in columns:
+        if column not in known:
+            adder = column.split(".")[0]
+            hint = did_you_mean(column, known)
+            remedy = f"; put cleaner {adder} before it" if adder in CLEANERS and not hint else hint
+            raise RecipeError(f"{reader} reads column {column!r}, which nothing adds{remedy}")
+
+
+def build_cleaner(item: Any) -> Cleaner[Any]:
+    """Return the cleaner that a recipe entry describes: `match` or `{match: {rounds: 3}}`."""
+    if isinstance(item, str):
+        item = {item: {}}
+    if not isinstance(item, dict):
+        return item  # already built
+    if len(item) != 1:
+        raise ValueError(f"a cleaner is one name with its settings, got {sorted(item)}")
+    (name, settings), *_ = item.items()
+    if name not in CLEANERS:
+        known = ", ".join(CLEANERS)
+        raise ValueError(f"{name!r} is no cleaner{did_you_mean(name, CLEANERS)} (known: {known})")
+    return settings_of(CLEANERS[name], f"cleaner {name}", settings or {})
+
+
+def settings_of(kind: type[Any], owner: str, settings: dict[str, Any]) -> Any:
+    """Return a configuration dataclass from its settings, refusing unknown ones."""
+    known = [field.name for field in fields(kind) if field.init]
+    for key in settings:
+        if key not in known:
+            raise ValueError(f"{owner} has no setting {key!r}{did_you_mean(str(key), known)}")
+    return TypeAdapter(kind).validate_python(settings)
+
+
+def load_recipe(path: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Return the recipe of a YAML file, with dotted overrides such as `source.path` applied.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing, is no YAML mapping, or has an unknown key or a wrong value.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path} is no YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"recipe {path} must be a mapping, got {type(raw).__name__}")
+    for dotted, value in (overrides or {}).items():
+        *parents, last = dotted.split(".")
+        part = raw
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[last] = value
+    return parse_recipe(raw, path)
+
+
+def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Return the recipe of a mapping; a complaint names the key and, if close, the right one."""
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        complaints = [complaint(item) for item in error.errors()]
+        raise RecipeError(f"{where}: " + "; ".join(dict.fromkeys(complaints))) from error
+    recipe.check_columns()
+    return recipe
+
+
+def complaint(item: Any) -> str:
+    """Return one validation error in our words."""
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        owners: dict[str, type[BaseModel]] = {"source": SourceSpec, "policy": Policy}
+        owner = owners.get(str(item["loc"][0]), Recipe)
+        hint = did_you_mean(str(item["loc"][-1]), owner.model_fields)
+        return f"unknown key {key!r}{hint}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}, got {item['input']!r}"

@@ -1,0 +1,109 @@
+"""One sample of a source shard, what can be wrong with it, and the table that indexes a shard."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+FAULTS: Final[dict[str, str]] = {
+    "missing-image": "the sample has no member or value that is an image",
+    "empty-image": "the image has no bytes",
+    "missing-text": "a caption is configured and the sample has none",
+    "bad-utf8-text": "the caption is not UTF-8",
+    "bad-json": "the json member cannot be decoded, or is not an object",
+    "truncated-member": "the file ends inside of the sample",
+    "member-too-large": "a member is larger than 256 MiB and was not read",
+    "unreadable": "the file is gone or forbidden, or its part of the shard is corrupt",
+    "download-failed": "the crawler has recorded that it could not fetch the image",
+}
+"""What can be wrong with one sample before its pixels are decoded."""
+
+SHARD_FAULTS: Final[dict[str, str]] = {
+    "empty-shard": "the file has no bytes",
+    "unreadable-shard": "the file is not of the format that its name says",
+    "truncated-shard": "the file ends early; the samples before its end are intact",
+    "corrupt-shard": "the file has a broken header; the samples before it are intact",
+    "no-image-column": "the parquet file has no column of image bytes",
+}
+"""What can be wrong with a whole shard."""
+
+MAX_MEMBER_BYTES: Final = 256 * 2**20
+
+IMAGE_EXTENSIONS: Final = ("jpg", "png", "jpeg", "webp")
+"""In the order in which OpenCLIP looks for the image of a sample."""
+
+INDEX: Final = pa.schema(
+    [
+        pa.field("row", pa.int32()),
+        pa.field("key", pa.string()),
+        pa.field(
+            "member",
+            pa.list_(
+                pa.struct(
+                    [("extension", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]
+                )
+            ),
+        ),
+        pa.field("fault", pa.string()),
+    ]
+)
+"""One row per sample: where its members lie, and the fault that the headers alone show."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file inside of a shard."""
+
+    extension: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of an index, before it becomes a table."""
+
+    key: str
+    members: tuple[Member, ...] = ()
+    fault: str | None = None
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of its members."""
+        return frozenset(member.extension for member in self.members)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The samples of one shard, in the order of the file."""
+
+    table: pa.Table
+    """Columns as in `INDEX`."""
+    fault: str | None
+    """One of `SHARD_FAULTS`, or None."""
+
+
+def index_table(entries: Iterable[Entry]) -> pa.Table:
+    """Return the index table of `entries`, numbered from 0."""
+    rows = [
+        {
+            "row": row,
+            "key": entry.key,
+            "member": [vars(member) for member in entry.members],
+            "fault": entry.fault,
+        }
+        for row, entry in enumerate(entries)
+    ]
+    return pa.Table.from_pylist(rows, INDEX)
+
+
+def entries_of(table: pa.Table) -> list[tuple[int, Entry]]:
+    """Return the row number and the entry of each row of an index table, in its order."""
+    return [
+        (
+            row["row"],
+            Entry(row["key"], tuple(Member(**m) for m in row["member"]), row["fault"]),
+        )
+        for row in table.to_pylist()
+    ]

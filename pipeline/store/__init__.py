@@ -1,0 +1,1 @@
+"""All state of a run, as files: catalog, steps, fitted states, output."""

@@ -1,0 +1,137 @@
+"""The class file: what a class is called, and what the text tower says of it."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from pipeline.contract import Classes
+from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, weights_identity
+from pipeline.embed.prompts import prompts, text_prototype
+from pipeline.errors import RecipeError, did_you_mean
+from pipeline.shards import files
+from pipeline.store.run import Run
+from pipeline.store.workspace import key_of
+
+COLUMNS = ("name", "synonyms", "definition", "parents", "examples")
+LISTS = ("synonyms", "parents", "examples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassEntry:
+    """One class of the class file."""
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    """Other names; in a CSV separated by `;`."""
+    definition: str = ""
+    parents: tuple[str, ...] = ()
+    """Names of broader classes."""
+    examples: tuple[str, ...] = ()
+    """Captions or names of typical members."""
+
+    def parts(self) -> list[list[str]]:
+        """Return the texts that describe the class, each to be encoded alone."""
+        sentences = [self.definition] if self.definition else []
+        kind = [f"{self.name}, a kind of {parent}" for parent in self.parents]
+        return prompts([self.name, *self.synonyms], [*sentences, *kind, *self.examples])
+
+
+def load_entries(uri: str) -> tuple[ClassEntry, ...]:
+    """Return the classes of a CSV or YAML file.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing or malformed, has an unknown column, or names a class twice.
+    """
+    if not files.exists(uri):
+        raise RecipeError(f"class file {uri} does not exist; set `classes` to a CSV or YAML file")
+    text = files.read_bytes(uri).decode("utf-8-sig")
+    try:
+        raw = yaml.safe_load(text) if uri.endswith((".yaml", ".yml")) else read_csv(text)
+    except (yaml.YAMLError, csv.Error) as error:
+        raise RecipeError(f"class file {uri} cannot be parsed: {error}") from error
+    if not isinstance(raw, list) or not raw:
+        raise RecipeError(f"class file {uri} must hold a list of classes, got {type(raw).__name__}")
+    entries = tuple(entry_of(uri, position, item) for position, item in enumerate(raw, 1))
+    seen: set[str] = set()
+    for entry in entries:
+        if normal(entry.name) in seen:
+            raise RecipeError(f"class file {uri} has the class {entry.name!r} twice")
+        seen.add(normal(entry.name))
+    return entries
+
+
+def read_csv(text: str) -> list[dict[str, Any]]:
+    """Return the rows of a CSV with a header; list columns are split at `;`."""
+    rows = []
+    for row in csv.DictReader(io.StringIO(text)):
+        lists = {c: [s.strip() for s in (row.get(c) or "").split(";") if s.strip()] for c in LISTS}
+        rows.append({k: v for k, v in row.items() if k is not None} | lists)
+    return rows
+
+
+def entry_of(uri: str, position: int, item: Any) -> ClassEntry:
+    """Return the class at a position of the file."""
+    item = {"name": item} if isinstance(item, str) else item
+    if not isinstance(item, dict) or not str(item.get("name") or "").strip():
+        raise RecipeError(f"class file {uri}: entry {position} has no name")
+    for column in set(item) - set(COLUMNS):
+        raise RecipeError(
+            f"class file {uri} has an unknown column {column!r}{did_you_mean(column, COLUMNS)}; "
+            f"known are {', '.join(COLUMNS)}"
+        )
+    lists = {column: tuple(map(str, item.get(column) or ())) for column in LISTS}
+    return ClassEntry(
+        name=str(item["name"]).strip(), definition=str(item.get("definition") or ""), **lists
+    )
+
+
+def normal(name: str) -> str:
+    """Return the form under which names are compared.
+
+    Examples
+    --------
+    >>> normal(" Sports_Shoes ")
+    'sports shoes'
+    """
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def embed_classes(run: Run, entries: Sequence[ClassEntry], spec: EncoderSpec) -> Classes:
+    """Return the classes with their text prototypes, from the workspace if they are known."""
+    names = tuple(entry.name for entry in entries)
+    key = key_of([asdict(entry) for entry in entries], weights_identity(spec), spec.precision)
+    stored = run.workspace.load_state("classes", key)
+    if stored is None:
+        parts = [entry.parts() for entry in entries]
+        done = run.engine.pipe(as_it_is, TextTower(spec), [parts])
+        stored = {"embedding": next(value for _, value in done)}
+        run.workspace.save_state("classes", key, stored)
+    return Classes(name=names, embedding=stored["embedding"])
+
+
+def as_it_is(item: Any) -> Any:
+    """Return the item."""
+    return item
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Makes the stage that turns the parts of classes into prototypes."""
+
+    spec: EncoderSpec
+
+    def __call__(self) -> Any:
+        encoder, front = Encoder(self.spec), frontend(self.spec)
+
+        def encode(texts: Sequence[str]) -> NDArray[np.float16]:
+            return encoder.text(front.tokens(texts)[0])
+
+        return lambda classes: np.stack([text_prototype(parts, encode) for parts in classes])

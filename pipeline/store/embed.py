@@ -1,0 +1,70 @@
+"""The expensive step: every fragment goes through the towers once and is committed alone."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+from pipeline.contract import Engine
+from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, weights_identity
+from pipeline.embed.fragment import Prepared, embed, prepare
+from pipeline.store.catalog import Catalog, Fragment
+from pipeline.store.workspace import Step, Workspace
+
+
+def embed_step(workspace: Workspace, spec: EncoderSpec, caption: str | None) -> Step:
+    """Return the step that holds samples and vectors of this encoder."""
+    identity = asdict(spec) | {"weights": weights_identity(spec), "caption": caption}
+    for how_fast in ("batch_rows", "model", "pretrained"):
+        identity.pop(how_fast)
+    return workspace.step("embed", identity)
+
+
+def run(
+    step: Step,
+    catalog: Catalog,
+    spec: EncoderSpec,
+    caption: str | None,
+    engine: Engine,
+    progress: Callable[[int], None],
+) -> int:
+    """Embed the fragments that are not committed yet; return how many rows were reused."""
+    done = step.done()
+    todo = [fragment for fragment in catalog.fragments if fragment.name not in done]
+    reused = catalog.num_rows - sum(fragment.stop - fragment.start for fragment in todo)
+    progress(reused)
+    for _, rows in engine.pipe(Reader(spec, caption), Towers(spec, step), todo):
+        progress(rows)
+    return reused
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads, decodes and tokenises a fragment on a CPU."""
+
+    spec: EncoderSpec
+    caption: str | None
+
+    def __call__(self, fragment: Fragment) -> tuple[str, Prepared]:
+        torch.set_num_threads(1)
+        samples = fragment.samples(self.caption)
+        return fragment.name, prepare(fragment.shard.uri, samples, frontend(self.spec))
+
+
+@dataclass(frozen=True)
+class Towers:
+    """Makes the stage of an encoder worker: embed and commit."""
+
+    spec: EncoderSpec
+    step: Step
+
+    def __call__(self) -> Callable[[tuple[str, Prepared]], int]:
+        torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
+        encoder = Encoder(self.spec)
+
+        def stage(item: tuple[str, Prepared]) -> int:
+            name, prepared = item
+            self.step.write(name, embed(prepared, encoder))
+            return len(prepared.table)
+
+        return stage

@@ -1,0 +1,105 @@
+"""The corpus as cleaners see it: readable rows, column by column, from the steps' files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.contract import Classes, Engine
+from pipeline.store.workspace import Step
+
+Statistic = TypeVar("Statistic")
+
+GROUP = 8
+"""Fragments merged inside one task; part of the order of merging, so it never changes."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows spread over the files of some steps, read anew by every pass."""
+
+    engine: Engine | None
+    """None inside a task, where no pass can be started."""
+    classes: Classes
+    fragments: tuple[str, ...]
+    steps: tuple[tuple[Step, tuple[str, ...]], ...]
+    """Which columns each step holds; all steps have the same rows in the same order."""
+    columns: tuple[str, ...] | None = None
+    maps: tuple[tuple[Callable[[Any, pa.Table], pa.Table], Any], ...] = ()
+
+    def select(self, *columns: str) -> "StoredRows":
+        """Return the same rows with these columns only."""
+        return replace(self, columns=columns)
+
+    def map(self, score: Callable[[Any, pa.Table], pa.Table], state: Any) -> "StoredRows":
+        """Return the same rows with the columns of `score(state, batch)` added by every pass."""
+        return replace(self, maps=(*self.maps, (score, state)))
+
+    def reduce(
+        self,
+        partial: Callable[[pa.Table], Statistic],
+        merge: Callable[[Statistic, Statistic], Statistic],
+    ) -> Statistic:
+        """Return the statistic of all rows: groups of fragments in tasks, then left to right."""
+        if self.engine is None:
+            raise TypeError("rows inside a task cannot start a pass")
+        starts = range(0, len(self.fragments), GROUP)
+        groups = [self.fragments[start : start + GROUP] for start in starts]
+        partials = dict(self.engine.each(Reducer(self.detached(), partial, merge), groups))
+        return fold(merge, [partials[index] for index in range(len(groups))])
+
+    def detached(self) -> "StoredRows":
+        """Return the same rows fit to travel into a task, where no pass can be started."""
+        return replace(self, fragments=(), engine=None)
+
+    def beside(self, step: Step, columns: Sequence[str]) -> "StoredRows":
+        """Return the same rows with the columns of one more step."""
+        return replace(self, steps=(*self.steps, (step, tuple(columns))))
+
+    def read(self, fragment: str) -> pa.Table:
+        """Return the readable rows of a fragment, with the columns of every map added."""
+        table = self.stored(fragment, (*self.names, "fault"))
+        table = table.filter(pc.is_null(table["fault"]))
+        if "fault" not in self.names:
+            table = table.drop_columns("fault")
+        for score, state in self.maps:
+            added = score(state, table)
+            for field in added.schema:
+                table = table.append_column(field, added[field.name])
+        return table
+
+    def stored(self, fragment: str, names: Sequence[str]) -> pa.Table:
+        """Return columns of all rows of a fragment, unreadable ones included."""
+        parts = []
+        for step, held in self.steps:
+            wanted = [name for name in held if name in names]
+            parts += [step.read(fragment, wanted)] if wanted else []
+        columns = {f.name: part[f.name] for part in parts for f in part.schema}
+        return pa.table({name: columns[name] for name in dict.fromkeys(names)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that a pass reads."""
+        return self.columns or tuple(name for _, held in self.steps for name in held)
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """The statistic of one group of fragments."""
+
+    rows: StoredRows
+    partial: Callable[[pa.Table], Any]
+    merge: Callable[[Any, Any], Any]
+
+    def __call__(self, fragments: Sequence[str]) -> Any:
+        return fold(self.merge, [self.partial(self.rows.read(name)) for name in fragments])
+
+
+def fold(merge: Callable[[Any, Any], Any], statistics: Sequence[Any]) -> Any:
+    """Return the statistics merged from left to right."""
+    merged = statistics[0]
+    for statistic in statistics[1:]:
+        merged = merge(merged, statistic)
+    return merged

@@ -1,0 +1,75 @@
+"""What every step of one run shares: where its state lies, who works, who watches."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from pipeline.contract import Engine
+from pipeline.shards import files
+from pipeline.store.workspace import Workspace
+
+Advance = Callable[[int], None]
+Track = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+PACKAGES = ("webwinnow", "ray", "torch", "open-clip-torch", "pyarrow", "faiss-cpu", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the version of every package that has a say in the result."""
+    return {package: version(package) for package in PACKAGES}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one step cost."""
+
+    name: str
+    rows: int
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one recipe."""
+
+    id: str
+    workspace: Workspace
+    engine: Engine
+    track: Track
+    timings: list[Timing] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str, rows: int, uri: str = "") -> Iterator[Advance]:
+        """Show and time a step, and write into the workspace that it is under way.
+
+        Rows that are reported before any work (the first call) count as reused.
+        """
+        self.note(name, {"rows": rows, "uri": uri, "state": "running"})
+        done: list[int] = []
+        started = time.perf_counter()
+        with self.track(name, rows) as advance:
+
+            def count(more: int) -> None:
+                done.append(more)
+                advance(more)
+
+            yield count
+        seconds = time.perf_counter() - started
+        self.timings.append(Timing(name, rows, done[0] if done else 0, seconds))
+        self.note(name, {"rows": rows, "uri": uri, "state": "done", "seconds": round(seconds, 3)})
+
+    def note(self, name: str, value: dict[str, Any]) -> None:
+        """Write one small file about the run: `runs/<id>/<name>.json`."""
+        uri = files.join(self.folder, f"{name}.json")
+        files.write(uri, json.dumps(value, indent=1, sort_keys=True, default=str).encode())
+
+    @property
+    def folder(self) -> str:
+        """Where the notes of the run lie."""
+        return files.join(self.workspace.uri, "runs", self.id)

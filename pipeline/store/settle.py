@@ -1,0 +1,102 @@
+"""Decide about every fragment, and sum the decisions up for the report and for packing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.policy.decide import decide
+from pipeline.policy.rules import Policy
+from pipeline.report.summary import Summary, merge
+from pipeline.store.rows import GROUP, StoredRows, fold
+from pipeline.store.run import Run
+from pipeline.store.workspace import Step
+
+INPUT = ("uid", "key", "shard", "row", "fault", "label", "label.text")
+"""What a decision needs beside the scores."""
+EMITTED = ("keep", "relabel")
+
+
+def settle(run: Run, rows: StoredRows, policy: Policy, scores: Sequence[str], total: int) -> Step:
+    """Write the ledger of every fragment and return the step.
+
+    Parameters
+    ----------
+    run
+        The run.
+    rows
+        The corpus with the columns of every cleaner.
+    policy
+        What to do with which score.
+    scores
+        The score columns, in ledger order.
+    total
+        Number of rows, for the progress.
+    """
+    step = run.workspace.step(
+        "decide", [policy.model_dump(), rows.classes.name, scores], [s for s, _ in rows.steps]
+    )
+    done = step.done()
+    todo = [fragment for fragment in rows.fragments if fragment not in done]
+    judge = Judge(rows.detached(), policy, tuple(scores), step)
+    with run.step("decide", total, step.uri) as advance:
+        advance(total if not todo else 0)
+        for _, decided in run.engine.each(judge, todo):
+            advance(decided)
+    return step
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Decides about one fragment and commits its ledger."""
+
+    rows: StoredRows
+    policy: Policy
+    scores: tuple[str, ...]
+    step: Step
+
+    def __call__(self, fragment: str) -> int:
+        table = self.rows.stored(fragment, [*INPUT, *self.scores])
+        self.step.write(fragment, decide(self.policy, table, self.rows.classes.name))
+        return len(table)
+
+
+def summarise(run: Run, step: Step, samples: Step, policy: Policy, names: Sequence[str]) -> Summary:
+    """Return the numbers and examples of the report, over all fragments."""
+    groups = [tuple(names[start : start + GROUP]) for start in range(0, len(names), GROUP)]
+    partials = dict(run.engine.each(Summarise(step, samples, policy), groups))
+    return fold(merge, [partials[index] for index in range(len(groups))])
+
+
+@dataclass(frozen=True)
+class Summarise:
+    """The summary of a group of fragments."""
+
+    step: Step
+    samples: Step
+    policy: Policy
+
+    def __call__(self, fragments: Sequence[str]) -> Summary:
+        return fold(merge, [self.of(fragment) for fragment in fragments])
+
+    def of(self, fragment: str) -> Summary:
+        """Return the summary of one fragment."""
+        caption = self.samples.read(fragment, ["caption"])
+        table = self.step.read(fragment).append_column("caption", caption["caption"])
+        return Summary.of(table, self.policy.thresholds)
+
+
+@dataclass(frozen=True)
+class CountEmitted:
+    """Counts the rows of one fragment that go into the output."""
+
+    step: Step
+
+    def __call__(self, fragment: str) -> int:
+        return int(pc.sum(emitted(self.step.read(fragment, ["action"]))).as_py() or 0)
+
+
+def emitted(table: pa.Table) -> pa.ChunkedArray:
+    """Return which rows of a ledger go into the output."""
+    return pc.is_in(table["action"], value_set=pa.array(EMITTED))

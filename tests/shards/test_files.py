@@ -1,0 +1,101 @@
+import os
+
+import pytest
+
+from pipeline.errors import ShardError
+from pipeline.shards import files
+
+
+@pytest.mark.parametrize("store", ["memory", "local"])
+def test_written_bytes_are_read_back_whole_and_in_part(store, memory, tmp_path):
+    base = memory if store == "memory" else str(tmp_path / "a folder")
+    uri = files.join(base, "deep", "a file.bin")
+
+    files.write(uri, b"0123456789")
+
+    assert files.read_bytes(uri) == b"0123456789"
+    assert files.read_bytes(uri, 2, 5) == b"234"
+    assert files.read_ranges(uri, [(8, 20), (0, 1)]) == [b"89", b"0"]
+    assert files.list_files(base) == [uri]
+    assert files.stat(uri).size == 10
+
+
+def test_relative_path_means_the_same_as_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    files.write("some folder/x.bin", b"x")
+
+    assert files.list_files("some folder") == [str(tmp_path / "some folder" / "x.bin")]
+    assert files.canonical("./some folder/") == str(tmp_path / "some folder")
+
+
+def test_a_reader_never_sees_half_a_local_file(tmp_path, monkeypatch):
+    uri = str(tmp_path / "x.bin")
+    files.write(uri, b"old")
+
+    def crash(_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(ShardError, match="cannot write it: OSError; run the same command again"):
+        files.write(uri, b"new content")
+
+    assert files.read_bytes(uri) == b"old"
+    assert os.listdir(tmp_path) == ["x.bin"]
+
+
+def test_what_a_killed_writer_leaves_is_not_listed(tmp_path):
+    files.write(str(tmp_path / "x.bin"), b"x")
+    (tmp_path / ".0123.tmp").write_bytes(b"half")
+
+    assert files.list_files(str(tmp_path)) == [str(tmp_path / "x.bin")]
+
+
+def test_version_changes_with_the_content(memory):
+    uri = files.join(memory, "x.bin")
+    files.write(uri, b"a")
+    before = files.stat(uri)
+    files.write(uri, b"b")
+
+    assert files.stat(uri) != before
+
+
+def test_missing_file_is_a_shard_error_that_names_it(tmp_path):
+    uri = str(tmp_path / "absent.tar")
+
+    with pytest.raises(ShardError, match=r"absent\.tar: cannot read it: FileNotFoundError; check"):
+        files.read_bytes(uri)
+    with pytest.raises(ShardError, match="check that the path names an existing file"):
+        files.open_read(uri)
+
+
+def test_unknown_protocol_is_a_shard_error_with_a_remedy():
+    with pytest.raises(ShardError, match="check the protocol"):
+        files.read_bytes("nosuch://bucket/x")
+
+
+def test_credentials_never_reach_a_message():
+    with pytest.raises(ShardError) as caught:
+        files.read_bytes("nosuch://user:hunter2@host/x")
+
+    assert "hunter2" not in str(caught.value)
+    assert files.redact("https://h/a.tar?X-Amz-Signature=f00") == "https://h/a.tar"
+    assert files.redact("s3://bucket/0000?.tar") == "s3://bucket/0000?.tar"
+
+
+def test_removing_twice_is_the_same_as_removing_once(memory):
+    uri = files.join(memory, "x.bin")
+    files.write(uri, b"x")
+
+    files.remove(uri)
+    files.remove(uri)
+
+    assert not files.exists(uri)
+
+
+def test_absent_files_among_many_are_none(tmp_path):
+    files.write(str(tmp_path / "a"), b"a")
+
+    found = files.read_many([str(tmp_path / "a"), str(tmp_path / "gone")])
+
+    assert found == [b"a", None]
