@@ -81,7 +81,7 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
         raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
 
     # embed: the only expensive step
-    spec, caption = recipe.encoder, recipe.source.caption
+    spec, caption = recipe.vectors or recipe.encoder, recipe.source.caption
     embedded = embedding.embed_step(run.workspace, spec, caption)
     with run.step("embed", catalog.num_rows, embedded.uri) as advance:
         embedding.run(embedded, catalog, spec, caption, engine, advance)

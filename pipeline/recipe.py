@@ -15,6 +15,7 @@ from pipeline.policy.presets import PRESETS
 from pipeline.policy.rules import Policy
 from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
 from pipeline.store.publish import PackSpec
+from pipeline.store.vectors import VectorSpec
 
 GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL)
 """Columns that are there before the first cleaner."""
@@ -49,6 +50,8 @@ class Recipe(Strict):
     """Class file: CSV or YAML with name, synonyms, definition, parents, examples."""
     encoder: EncoderSpec = EncoderSpec()
     """Encoder of images and texts."""
+    vectors: VectorSpec | None = None
+    """Embeddings that exist already; the encoder is not used then."""
     cleaners: tuple[Any, ...] = ()
     """Cleaners in order: a name, or a name with its settings."""
     policy: Policy = PRESETS["balanced"]
@@ -56,10 +59,11 @@ class Recipe(Strict):
     pack: PackSpec = PackSpec()
     """How the output is cut and shuffled."""
 
-    @field_validator("encoder", "pack", mode="before")
+    @field_validator("encoder", "vectors", "pack", mode="before")
     @classmethod
     def _known_settings(cls, value: Any, info: Any) -> Any:
-        kind = {"encoder": EncoderSpec, "pack": PackSpec}[info.field_name]
+        kinds = {"encoder": EncoderSpec, "vectors": VectorSpec, "pack": PackSpec}
+        kind = kinds[info.field_name]
         return settings_of(kind, info.field_name, value) if isinstance(value, dict) else value
 
     @field_validator("cleaners", mode="before")

@@ -50,6 +50,7 @@ LEDGER: Final = pa.schema(
         ("key", pa.string()),
         ("shard", pa.string()),
         ("row", pa.int32()),
+        ("extension", pa.string()),
         ("action", pa.string()),
         ("label", pa.string()),
         ("new_label", pa.string()),

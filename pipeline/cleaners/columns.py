@@ -38,6 +38,8 @@ def vectors(batch: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[
     """Return `(n, d)` float32 rows, zeros where null, and which rows are not null."""
     array = batch[column].combine_chunks()
     valid = array.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_null(array.type):
+        return np.zeros((len(array), 0), dtype=np.float32), valid
     rows = np.zeros((len(array), array.type.list_size), dtype=np.float32)
     rows[valid] = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, rows.shape[1])
     return rows, valid
@@ -57,6 +59,11 @@ def keys(batch: pa.Table) -> NDArray[np.uint64]:
     """Return the first 64 bits of the `(n,)` uids."""
     joined = b"".join(batch["uid"].to_pylist())
     return np.frombuffer(joined, dtype="<u8").reshape(-1, 2)[:, 0]
+
+
+def numbers(batch: pa.Table, column: str) -> NDArray[np.float64]:
+    """Return the `(n,)` values of a score column, NaN where null."""
+    return batch[column].to_numpy().astype(np.float64)
 
 
 def score(value: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> pa.Array:

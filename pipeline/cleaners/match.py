@@ -208,8 +208,8 @@ class Match:
     relabel: bool = False
     wi: float = 0
     wt: float = 0
-    bmode: int = 0
-    floor: float = 0.01
+    bmode: int = 1
+    floor: float = 0.1
 
     def _solve(self, moments, first, rows, label, fold, prior, weight) -> FoldLda:
         spread = spreads(moments)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.policy.rules import Drop, Policy, Relabel, numbers
+from pipeline.policy.rules import Policy, Relabel, numbers
 from pipeline.schema import LABEL, LEDGER
 
 
@@ -18,8 +18,8 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
     policy
         Its rules are asked in order; drop outweighs relabel, quarantine outweighs both.
     table
-        All rows of the fragment, unreadable ones included: `uid, key, shard, row, fault, label,
-        label.text` and the score columns.
+        All rows of the fragment, unreadable ones included: `uid, key, shard, row, extension,
+        caption, fault, label, label.text` and the score columns.
     class_names
         `k` names that labels index.
 
@@ -35,10 +35,9 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
         fires = rule.fires(table)
         for i in np.flatnonzero(fires):
             reasons[i].append(rule.reason)
-        if isinstance(rule, Drop):
-            dropped |= fires
-        else:
-            dropped |= fires & ~relabel(rule, table, fires, new_label)
+        if isinstance(rule, Relabel):
+            fires &= ~relabel(rule, table, fires, new_label)
+        dropped |= fires
     action = np.where(dropped, "drop", np.where(new_label >= 0, "relabel", "keep")).astype(object)
     faults = table["fault"].to_pylist()
     for row, fault in enumerate(faults):

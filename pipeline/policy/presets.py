@@ -1,6 +1,6 @@
 """The presets of the policy: which scores they trust, and how far."""
 
-from pipeline.policy.rules import Drop, Policy, Relabel
+from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
 
 
 def preset(name: str, *, label: float, sure: float, outlier: float, caption: float) -> Policy:
@@ -8,6 +8,7 @@ def preset(name: str, *, label: float, sure: float, outlier: float, caption: flo
     return Policy(
         name=name,
         rules=(
+            DropEmpty(),
             Drop(reason="out-of-distribution", column="match.outlier", above=outlier),
             Drop(reason="caption-mismatch", column="match.caption", above=caption),
             Relabel(

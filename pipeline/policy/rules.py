@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,7 +73,26 @@ class Relabel(BaseModel):
         return at_least(table, self.confidence, self.sure)
 
 
-Rule = Annotated[Drop | Relabel, Field(discriminator="rule")]
+class DropEmpty(BaseModel):
+    """Drops a row whose caption has no words; a corpus without captions is left alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["drop-empty"] = "drop-empty"
+    reason: str = "empty-caption"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The score columns that the rule needs: none."""
+        return ()
+
+    def fires(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return which rows of `table` the rule is about."""
+        blank = pc.equal(pc.utf8_trim_whitespace(table["caption"]), "")
+        return np.asarray(blank.fill_null(value=False).to_numpy(), dtype=bool)
+
+
+Rule = Annotated[Drop | DropEmpty | Relabel, Field(discriminator="rule")]
 
 
 class Policy(BaseModel):
@@ -96,7 +116,8 @@ class Policy(BaseModel):
         """The thresholds on each score column, with the reason each stands for."""
         found: dict[str, list[tuple[str, float]]] = {}
         for rule in self.rules:
-            found.setdefault(rule.column, []).append((rule.reason, rule.above))
+            if not isinstance(rule, DropEmpty):
+                found.setdefault(rule.column, []).append((rule.reason, rule.above))
         return found
 
 

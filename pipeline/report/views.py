@@ -58,11 +58,8 @@ class ClassTable(NamedTuple):
     """Classes that have rows."""
     unseen: int
     """Classes of the class file that have none."""
-
-    @property
-    def hidden(self) -> int:
-        """Classes that are not listed."""
-        return self.seen - len(self.worst) - len(self.best)
+    hidden: int
+    """Classes that are not listed."""
 
 
 class Plot(NamedTuple):
@@ -126,8 +123,8 @@ def classes(summary: Summary, names: Collection[str]) -> ClassTable:
     rows = [_class_row(summary, label, arrived[label]) for label in labels]
     rows.sort(key=lambda row: (row.rate, -row.rows, row.label or ""))
     cut = max(NUM_WORST, len(rows) - NUM_BEST)
-    unseen = len(set(names) - labels)
-    return ClassTable(rows[:NUM_WORST], rows[cut:], len(rows), unseen)
+    unseen, hidden = len(set(names) - labels), len(rows[NUM_WORST:cut])
+    return ClassTable(rows[:NUM_WORST], rows[cut:], len(labels - {None}), unseen, hidden)
 
 
 def _class_row(summary: Summary, label: str | None, arrived: int) -> ClassRow:

@@ -26,7 +26,7 @@ def parse_object(data: bytes) -> dict[str, Any] | None:
     True
     """
     try:
-        found = json.loads(data, parse_constant=lambda _: None)
+        found = json.loads(data)
     except (ValueError, RecursionError):
         return None
     return json_safe(found) if isinstance(found, dict) else None

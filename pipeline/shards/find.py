@@ -55,6 +55,23 @@ def find_shards(patterns: str | Sequence[str]) -> list[Shard]:
     return [found[uri] for uri in sorted(found) if uri not in sidecars]
 
 
+def expand(pattern: str) -> list[str]:
+    """Return the files that a pattern with braces and wildcards names, sorted.
+
+    Raises
+    ------
+    RecipeError
+        If it names none.
+    """
+    names = _expanded(pattern)
+    wild = [name for name in names if any(sign in name for sign in listing.WILDCARDS)]
+    plain = [canonical(name) for name in names if name not in wild and listing.exists(name)]
+    found = sorted({*plain, *(uri for name in wild for uri in listing.glob(name))})
+    if not found:
+        raise RecipeError(f"pattern {redact(pattern)!r} matches no file")
+    return found
+
+
 def sidecar_uri(tar_uri: str) -> str:
     """Return where img2dataset puts the parquet file of a tar."""
     return tar_uri.removesuffix(".tar") + ".parquet"

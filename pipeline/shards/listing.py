@@ -16,6 +16,8 @@ def exists(uri: str) -> bool:
 
 def is_folder(uri: str) -> bool:
     """Return whether `uri` is a folder, or the common prefix of objects."""
+    if _is_web(uri):
+        return False
     fs, path = resolve(uri)
     with shard_errors(uri, "look for it"):
         return bool(fs.isdir(path))
@@ -45,14 +47,16 @@ def list_stats(uri: str) -> dict[str, Stat]:
 def list_folder(uri: str) -> tuple[dict[str, Stat], list[str]]:
     """Return the files directly in a folder with their versions, and the folders in it, sorted.
 
-    Both are empty where the folder is absent or where the store cannot list.
+    Both are empty where the folder is absent, and on the web, which has files only.
     """
+    if _is_web(uri):
+        return {}, []
     root = canonical(uri)
     fs, path = resolve(root)
     with shard_errors(uri, "list it"):
         try:
             entries = fs.ls(path, detail=True)
-        except (FileNotFoundError, NotADirectoryError, NotImplementedError):
+        except (FileNotFoundError, NotADirectoryError):
             return {}, []
     found = {entry["name"]: entry for entry in entries if entry["name"].rstrip("/") != path}
     folders = [name for name, entry in found.items() if entry["type"] == "directory"]
@@ -70,6 +74,10 @@ def glob(pattern: str) -> dict[str, Stat]:
     with shard_errors(pattern, "list what it matches"):
         found = fs.glob(join(path, tail), detail=True)
     return _by_uri(root, path, found)
+
+
+def _is_web(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
 
 
 def _by_uri(root: str, path: str, found: dict[str, dict[str, Any]]) -> dict[str, Stat]:

@@ -38,12 +38,11 @@ def index(shard: Shard) -> Index:
         return Index(INDEX.empty_table(), "empty-shard")
     with files.open_read(shard.uri) as source:
         file = pq.ParquetFile(source)
-        if _image_column(file.schema_arrow) is None:
-            return Index(INDEX.empty_table(), "no-image-column")
+        fault = None if _image_column(file.schema_arrow) else "no-image-column"
         name = _present(KEY_COLUMNS, file.schema_arrow)
         keys = file.read([name])[name].to_pylist() if name else [None] * file.metadata.num_rows
     entries = (Entry(_key(row, key)) for row, key in enumerate(keys))
-    return Index(index_table(entries), None)
+    return Index(index_table(entries), fault)
 
 
 def _key(row: int, value: Any) -> str:

@@ -24,7 +24,7 @@ SHARD_FAULTS: Final[dict[str, str]] = {
     "unreadable-shard": "the file is not of the format that its name says",
     "truncated-shard": "the file ends early; the samples before its end are intact",
     "corrupt-shard": "the file has a broken header; the samples before it are intact",
-    "no-image-column": "the parquet file has no column of image bytes",
+    "no-image-column": "the parquet file has no column of image bytes; every row lacks its image",
 }
 """What can be wrong with a whole shard."""
 

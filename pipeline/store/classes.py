@@ -16,6 +16,7 @@ from pipeline.embed.prompts import prompts, text_prototype
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.shards import files
 from pipeline.store.run import Run
+from pipeline.store.vectors import VectorSpec, load_array, unit_rows
 from pipeline.store.workspace import key_of
 
 COLUMNS = ("name", "synonyms", "definition", "parents", "examples")
@@ -104,9 +105,13 @@ def normal(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
-def embed_classes(run: Run, entries: Sequence[ClassEntry], spec: EncoderSpec) -> Classes:
+def embed_classes(
+    run: Run, entries: Sequence[ClassEntry], spec: EncoderSpec | VectorSpec
+) -> Classes:
     """Return the classes with their text prototypes, from the workspace if they are known."""
     names = tuple(entry.name for entry in entries)
+    if isinstance(spec, VectorSpec):
+        return Classes(name=names, embedding=given_prototypes(spec, len(names)))
     key = key_of([asdict(entry) for entry in entries], weights_identity(spec), spec.precision)
     stored = run.workspace.load_state("classes", key)
     if stored is None:
@@ -115,6 +120,16 @@ def embed_classes(run: Run, entries: Sequence[ClassEntry], spec: EncoderSpec) ->
         stored = {"embedding": next(value for _, value in done)}
         run.workspace.save_state("classes", key, stored)
     return Classes(name=names, embedding=stored["embedding"])
+
+
+def given_prototypes(spec: VectorSpec, num_classes: int) -> NDArray[np.float32]:
+    """Return the text vectors of the classes that the user has."""
+    prototype = load_array(spec.classes)
+    if len(prototype) != num_classes:
+        raise RecipeError(
+            f"{spec.classes} has {len(prototype)} vectors, the class file has {num_classes} classes"
+        )
+    return unit_rows(prototype).astype(np.float32)
 
 
 def as_it_is(item: Any) -> Any:

@@ -8,12 +8,16 @@ import torch
 from pipeline.contract import Engine
 from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, weights_identity
 from pipeline.embed.fragment import Prepared, embed, prepare
+from pipeline.store import vectors
 from pipeline.store.catalog import Catalog, Fragment
+from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step, Workspace
 
 
-def embed_step(workspace: Workspace, spec: EncoderSpec, caption: str | None) -> Step:
-    """Return the step that holds samples and vectors of this encoder."""
+def embed_step(workspace: Workspace, spec: EncoderSpec | VectorSpec, caption: str | None) -> Step:
+    """Return the step that holds samples and vectors of this encoder, or the given vectors."""
+    if isinstance(spec, VectorSpec):
+        return workspace.step("embed", [asdict(spec), vectors.identity(spec), caption])
     identity = asdict(spec) | {"weights": weights_identity(spec), "caption": caption}
     for how_fast in ("batch_rows", "model", "pretrained"):
         identity.pop(how_fast)
@@ -23,7 +27,7 @@ def embed_step(workspace: Workspace, spec: EncoderSpec, caption: str | None) -> 
 def run(
     step: Step,
     catalog: Catalog,
-    spec: EncoderSpec,
+    spec: EncoderSpec | VectorSpec,
     caption: str | None,
     engine: Engine,
     progress: Callable[[int], None],
@@ -33,7 +37,11 @@ def run(
     todo = [fragment for fragment in catalog.fragments if fragment.name not in done]
     reused = catalog.num_rows - sum(fragment.stop - fragment.start for fragment in todo)
     progress(reused)
-    for _, rows in engine.pipe(Reader(spec, caption), Towers(spec, step), todo):
+    if isinstance(spec, VectorSpec):
+        embedded = engine.each(vectors.Take(spec, catalog, caption, step), todo)
+    else:
+        embedded = engine.pipe(Reader(spec, caption), Towers(spec, step), todo)
+    for _, rows in embedded:
         progress(rows)
     return reused
 

@@ -13,7 +13,7 @@ from pipeline.store.rows import GROUP, StoredRows, fold
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step
 
-INPUT = ("uid", "key", "shard", "row", "fault", "label", "label.text")
+INPUT = ("uid", "key", "shard", "row", "extension", "caption", "fault", "label", "label.text")
 """What a decision needs beside the scores."""
 EMITTED = ("keep", "relabel")
 
@@ -94,9 +94,10 @@ class CountEmitted:
     step: Step
 
     def __call__(self, fragment: str) -> int:
-        return int(pc.sum(emitted(self.step.read(fragment, ["action"]))).as_py() or 0)
+        return int(pc.sum(emitted(self.step.read(fragment, ["action", "extension"]))).as_py() or 0)
 
 
 def emitted(table: pa.Table) -> pa.ChunkedArray:
-    """Return which rows of a ledger go into the output."""
-    return pc.is_in(table["action"], value_set=pa.array(EMITTED))
+    """Return which rows of a ledger go into the output: kept, and with a picture to write."""
+    wanted = pc.is_in(table["action"], value_set=pa.array(EMITTED))
+    return pc.and_(wanted, pc.is_valid(table["extension"]))

@@ -44,6 +44,17 @@ def report(tmp_path, ledger, thresholds, about, pictures):
 
 
 @pytest.fixture
+def poisoned(tmp_path, ledger, poison, hostile, about):
+    """Write a report in which every text is hostile."""
+    file = tmp_path / "poisoned.html"
+    summary = Summary.of(poison(ledger(600), *hostile), about.thresholds)
+    versions = dict(zip(hostile, hostile, strict=True))
+    odd = replace(about, title=hostile[10], versions=versions, recipe_text="\n".join(hostile))
+    file.write_text(render(summary, about=odd, thumbnail=lambda e: [None] * len(e)), "utf-8")
+    return file
+
+
+@pytest.fixture
 def opened(browser, report):
     """Open the report at a width; collect what the browser complains of and asks for."""
     contexts = []
@@ -82,19 +93,13 @@ def test_report_opens_without_faults_requests_or_overflow(opened, report, width,
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_hostile_labels_and_names_stay_in_their_place(
-    opened, tmp_path, ledger, poison, hostile, thresholds, about, width
-):
-    file = tmp_path / "hostile.html"
-    summary = Summary.of(poison(ledger(600), *hostile), thresholds)
-    odd = replace(about, title=hostile[10], versions=dict(zip(hostile, hostile, strict=True)))
-    file.write_text(render(summary, about=odd, thumbnail=lambda e: [None] * len(e)), "utf-8")
-    page, faults, requests = opened(width, file=file)
+def test_hostile_labels_and_names_stay_in_their_place(opened, poisoned, width):
+    page, faults, requests = opened(width, file=poisoned)
     if folder := os.environ.get("REPORT_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"hostile-{width}.png", full_page=True)
 
     assert faults == []
-    assert [file.as_uri()] == [url for url in requests if not url.startswith("data:")]
+    assert [poisoned.as_uri()] == [url for url in requests if not url.startswith("data:")]
     assert page.evaluate("window.hacked") is None
     assert width == page.evaluate("document.documentElement.scrollWidth")
 

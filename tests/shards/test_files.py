@@ -44,6 +44,16 @@ def test_a_reader_never_sees_half_a_local_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["x.bin"]
 
 
+def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path):
+    uri = str(tmp_path / "x.bin")
+    files.write(uri, b"old")
+
+    with files.open_read(uri) as old:
+        files.write(uri, b"new")
+
+        assert old.read() == b"old"
+
+
 def test_what_a_killed_writer_leaves_is_not_listed(tmp_path):
     files.write(str(tmp_path / "x.bin"), b"x")
     (tmp_path / ".0123.tmp").write_bytes(b"half")

@@ -125,6 +125,25 @@ def test_a_corrupt_row_group_costs_its_own_rows_only(memory, picture):
     assert [s.row for s in samples] == list(range(6))
 
 
+def test_a_corrupt_page_costs_the_rows_from_it_to_the_end_of_its_group(
+    memory, picture, monkeypatch
+):
+    monkeypatch.setattr("pipeline.shards.parquet._BATCH_ROWS", 1)
+    table = pa.table({"jpg": [picture(n) for n in range(4)]})
+    options = {"compression": "zstd", "use_dictionary": False, "data_page_size": 1}
+    shard = stored(memory, table, write_batch_size=1, row_group_size=3, **options)
+    data = bytearray(files.read_bytes(shard.uri))
+    column = pq.ParquetFile(io.BytesIO(bytes(data))).metadata.row_group(0).column(0)
+    stop = column.data_page_offset + column.total_compressed_size
+    data[stop - 100 : stop] = b"\xaa" * 100
+    files.write(shard.uri, bytes(data))
+
+    samples = read_all(find_shards(shard.uri)[0])
+
+    assert [s.fault for s in samples] == [None, None, "unreadable", None]
+    assert samples[1].image == picture(1)
+
+
 @settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
 )

@@ -9,6 +9,7 @@ from pipeline.shards import files
 from pipeline.shards.check import check
 from pipeline.shards.find import find_shards
 from pipeline.shards.index import index, read
+from pipeline.shards.listing import list_folder
 from pipeline.shards.pack import write_index, write_shard
 
 pytestmark = [
@@ -89,15 +90,26 @@ def test_what_another_process_writes_is_seen_at_once(bucket):
 
     assert files.list_files(f"{bucket}/late") == []
     assert not files.exists(f"{bucket}/late/x")
-    boto3.client("s3").put_object(Bucket="crawl", Key="late/x", Body=b"x")
+    for name in ("late/", "late/x"):
+        boto3.client("s3").put_object(Bucket="crawl", Key=name, Body=b"x")
 
     assert files.exists(f"{bucket}/late/x")
     assert files.list_files(f"{bucket}/late") == [f"{bucket}/late/x"]
+    assert list(list_folder(f"{bucket}/late")[0]) == [f"{bucket}/late/x"]
+    boto3.client("s3").delete_object(Bucket="crawl", Key="late/x")
+    boto3.client("s3").put_object(Bucket="crawl", Key="late/y", Body=b"y")
+
+    assert list(list_folder(f"{bucket}/late")[0]) == [f"{bucket}/late/y"]
+    assert not files.exists(f"{bucket}/late/x")
 
 
-def test_image_folders_on_s3(bucket, picture):
+def test_image_folders_with_folder_markers_on_s3(bucket, picture):
+    import boto3
+
     files.write(f"{bucket}/classes/cat/1.jpg", picture(1))
     files.write(f"{bucket}/classes/dog/2.jpg", picture(2))
+    boto3.client("s3").put_object(Bucket="crawl", Key="classes/", Body=b"")
+    boto3.client("s3").put_object(Bucket="crawl", Key="classes/dog/", Body=b"")
 
     shards = find_shards(f"{bucket}/classes/")
     samples = [sample for shard in shards for sample in read(shard, index(shard).table)]

@@ -9,11 +9,11 @@ from pipeline.shards.find import find_shards
 from pipeline.shards.index import index, read
 
 ROWS = {
-    "url": ["u0", "u1", "u2"],
-    "caption": ["c0", "c1", "c2"],
-    "key": ["0000", "0001", "0002"],
-    "status": ["success", "failed_to_download", "success"],
-    "error_message": [None, "HTTP Error 404", None],
+    "url": ["u0", "u1", "u2", "u3", "u4"],
+    "caption": ["c0", "c1", "c2", "c3", "c4"],
+    "key": ["0000", "0001", "0002", "0003", "0004"],
+    "status": ["success", "failed_to_download", "success", "failed_to_resize", "success"],
+    "error_message": [None, "HTTP Error 404", None, "too small", None],
 }
 
 
@@ -25,6 +25,7 @@ def shard(memory, make_tar, picture):
         ("0000.json", b'{"url": "from json"}'),
         ("0002.jpg", picture(2)),
         ("0002.txt", b"c2"),
+        ("0003.txt", b"c3"),
     ]
     files.write(f"{memory}/00000.tar", make_tar(members))
     buffer = io.BytesIO()
@@ -33,20 +34,21 @@ def shard(memory, make_tar, picture):
     return find_shards(memory)[0]
 
 
-def test_failed_downloads_are_rows_behind_those_of_the_tar(shard):
+def test_failed_downloads_without_a_sample_are_rows_behind_the_tar(shard):
     table = index(shard).table
 
     samples = list(read(shard, table))
 
-    assert table["row"].to_pylist() == [0, 1, 2]
+    assert table["row"].to_pylist() == [0, 1, 2, 3]
     assert [(s.key, s.fault) for s in samples] == [
         ("0000", None),
         ("0002", None),
+        ("0003", "missing-image"),
         ("0001", "download-failed"),
     ]
-    assert samples[2].caption == "c1"
-    assert samples[2].fields["error_message"] == "HTTP Error 404"
-    assert (samples[2].image, samples[2].members) == (None, {})
+    assert samples[3].caption == "c1"
+    assert samples[3].fields["error_message"] == "HTTP Error 404"
+    assert (samples[3].image, samples[3].members) == (None, {})
 
 
 def test_the_json_of_a_sample_counts_and_the_sidecar_stands_in_for_it(shard):
@@ -63,7 +65,11 @@ def test_a_parquet_file_that_is_no_sidecar_is_left_alone(shard, data):
     files.write(f"{shard.uri[:-4]}.parquet", data or buffer.getvalue())
     again = find_shards(shard.uri)[0]
 
-    assert [s.fields for s in read(again, index(again).table)] == [{"url": "from json"}, {}]
+    assert [s.fields for s in read(again, index(again).table)] == [
+        {"url": "from json"},
+        {},
+        {},
+    ]
 
 
 def test_a_corpus_without_captions_has_none_for_failed_downloads(shard):

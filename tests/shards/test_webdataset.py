@@ -173,8 +173,9 @@ def test_truncation_keeps_each_intact_sample(step, tmp_path, make_tar, make_memb
         ends = [info.offset_data + info.size for info in tar.getmembers()]
     sample_ends = ends[2::3]
     uri = str(tmp_path / "0.tar")
+    borders = {-(-end // 512) * 512 for end in ends}
 
-    for cut in range(0, sample_ends[-1] + 600, step):
+    for cut in sorted(borders.union(range(0, sample_ends[-1] + 600, step))):
         (tmp_path / "0.tar").write_bytes(whole[:cut])
         shard = Shard(uri, "webdataset", cut, str(cut))
         samples = read_all(shard)
