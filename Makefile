@@ -3,14 +3,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench chromium clean
 
 demo: $(STAMP)  ## curate the bundled crawl and print where the report is
 	$(BIN)/winnow demo
 
 test: $(STAMP)  ## every test that needs no GPU and no network
-	-@$(PYTHON) tests/browser.py
+	@$(MAKE) --no-print-directory chromium
 	$(BIN)/python -m pytest -m "not gpu and not network"
+
+chromium:  # the browser tests are skipped, with their reason, where this cannot be had
+	-@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 
 lint: $(STAMP)
 	$(BIN)/ruff check pipeline jobs tests

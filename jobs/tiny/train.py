@@ -15,6 +15,7 @@ from jobs.tiny.corpus import Batch, Corpus, build_corpus, draw_batch, load_or_bu
 from jobs.tiny.data import read_classes, read_rows
 from jobs.tiny.export import new_model, write_weights
 from jobs.tiny.recipe import Recipe
+from jobs.tiny.text import encode_texts
 
 _NUM_FEATURES, _NUM_LOGITS = 1280, 1001
 _MOST_SCALE = 100.0
@@ -66,7 +67,7 @@ class Training:
         picture = augment(pixel, recipe.crop, recipe.jitter, generator)
         with torch.autocast("cpu", torch.bfloat16):
             embedding = self.model.encode_image(picture)
-            text = self.model.encode_text(batch.token)
+            text = encode_texts(self.model, batch.token)
             feature, answer = self.heads(embedding)
         image_unit = nn.functional.normalize(embedding.float(), dim=1)
         text_unit = nn.functional.normalize(text.float(), dim=1)

@@ -30,8 +30,20 @@ class Pairs:
     def of(cls, batch: pa.Table) -> "Pairs":
         """Read the columns of a batch."""
         text, captioned = vectors(batch, TEXT)
-        return cls(keys(batch), hashes(batch), vectors(batch, IMAGE)[0], text, captioned,
-                   labels(batch))
+        return cls(
+            keys(batch), hashes(batch), vectors(batch, IMAGE)[0], text, captioned, labels(batch)
+        )
+
+    def fold(self, num_folds: int) -> NDArray[np.int64]:
+        """Return the `(n,)` folds of the rows: copies of a picture are in one."""
+        return (self.hash % np.uint64(num_folds)).astype(np.int64)
+
+    def text_hash(self) -> NDArray[np.uint64]:
+        """Return `(n,)` hashes of the captions; rows without one share none."""
+        bits = np.ascontiguousarray(self.text, np.float16).view(np.uint16).astype(np.uint64)
+        odd = np.random.default_rng(0).integers(1, 2**63, bits.shape[1], np.uint64)
+        hashed = (bits * (odd | np.uint64(1))).sum(axis=1, dtype=np.uint64)
+        return np.where(self.captioned, hashed, self.key)
 
 
 def vectors(batch: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -25,7 +25,7 @@ from pipeline.numeric.mixture import Mixture, fit_mixture
 from pipeline.numeric.moments import FoldMoments
 from pipeline.numeric.prototypes import unit
 from pipeline.numeric.record import from_arrays, to_arrays
-from pipeline.numeric.temperature import NOISES, SCALES, NoisyFit
+from pipeline.numeric.temperature import NoisyFit
 from pipeline.schema import EARLY, IMAGE, LABEL
 
 LARGEST_LOSS = 16.0
@@ -164,7 +164,9 @@ class Separate:
         return from_arrays(Separated, arrays)
 
     def _feature(
-        self, batch: pa.Table, uses_early: bool  # noqa: FBT001  # internal
+        self,
+        batch: pa.Table,
+        uses_early: bool,  # noqa: FBT001  # internal
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         return vectors(batch, EARLY if uses_early else IMAGE)
 
@@ -183,10 +185,17 @@ class Separate:
         whole = rows.reduce(moments, FoldMoments.merge).whole()
         deviation = np.sqrt(np.maximum(np.diag(whole.overall()), 0.0))
         constant = deviation < 1e-6
-        return Plane(whole.mean, np.where(constant, np.inf, deviation), np.zeros(len(deviation) + 1))
+        return Plane(
+            whole.mean, np.where(constant, np.inf, deviation), np.zeros(len(deviation) + 1)
+        )
 
     def _fit_plane(
-        self, rows: Rows, losses: Any, loss: Mixture, blank: Plane, uses_early: bool  # noqa: FBT001
+        self,
+        rows: Rows,
+        losses: Any,
+        loss: Mixture,
+        blank: Plane,
+        uses_early: bool,  # noqa: FBT001
     ) -> tuple[Plane, bool]:
         """Return the hyperplane between small and large losses, and whether there is one."""
 
@@ -216,7 +225,11 @@ class Separate:
         return Plane(blank.mean, blank.deviation, slope), True
 
     def _refit(
-        self, rows: Rows, plane: Plane, is_split: bool, uses_early: bool  # noqa: FBT001
+        self,
+        rows: Rows,
+        plane: Plane,
+        is_split: bool,
+        uses_early: bool,  # noqa: FBT001
     ) -> Head:
         """Return the head fitted with the rows beyond the hyperplane given their prediction."""
         num_classes = len(rows.classes)
@@ -240,7 +253,7 @@ class Separate:
             label = labels(batch)
             seen = label >= 0
             evidence = lda.evidence(vectors(batch, IMAGE)[0], folds(batch, self.folds))
-            return NoisyFit.of(evidence[seen], label[seen], prior, SCALES, NOISES)
+            return NoisyFit.of(evidence[seen], label[seen], prior)
 
         scale, _, _ = rows.reduce(likelihood, NoisyFit.merge).best()
         return Head(lda, scale, prior)

@@ -34,6 +34,8 @@ class RayEngine:
 
     def __post_init__(self) -> None:
         """Connect, quietly."""
+        # Ray warns of every actor of Ray Data that it may not survive the loss of its arguments
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         if not ray.is_initialized():
             ray.init(
                 address=self.address or os.environ.get("RAY_ADDRESS"),
@@ -84,7 +86,8 @@ class RayEngine:
         rows = [{"index": index, "value": wrap(item)} for index, item in enumerate(items)]
         blocks = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS))
         prepared = blocks.map(
-            Stage(lambda: prepare).__call__, compute=TaskPoolStrategy(size=num_readers)
+            Stage(lambda: prepare).__call__,
+            compute=TaskPoolStrategy(size=min(num_readers, len(items))),
         )
         staged = prepared.map(
             cast("Any", Stage),

@@ -19,7 +19,7 @@ class Heap:
     >>> vector = np.arange(4.0)[:, None]
     >>> heap = Heap.of(
     ...     2, np.zeros(4, int), np.array([0.3, 0.1, 0.1, 0.2]),
-    ...     np.arange(4, dtype=np.uint64), np.array([1, 7, 7, 2], np.uint64), vector)
+    ...     (np.arange(4, dtype=np.uint64), np.array([1, 7, 7, 2], np.uint64)), vector)
     >>> heap.vector.ravel()
     array([1., 3.])
     """
@@ -43,17 +43,13 @@ class Heap:
         size: int,
         label: NDArray[np.integer],
         score: NDArray[np.floating],
-        key: NDArray[np.uint64],
-        group: NDArray[np.uint64],
+        name: tuple[NDArray[np.uint64], NDArray[np.uint64]],
         vector: NDArray[np.floating],
-    ) -> "Heap":  # noqa: PLR0913  # one array per field
-        """Return the best rows of a batch; rows with a negative label are left out."""
+    ) -> "Heap":
+        """Return the best rows of a batch by `(key, group)`; negative labels are left out."""
         seen = label >= 0
-        whole = cls(
-            size, label[seen].astype(np.int64), score[seen].astype(np.float64), key[seen],
-            group[seen], vector[seen].astype(np.float64),
-        )
-        return whole._best()
+        kind = (label[seen].astype(np.int64), score[seen].astype(np.float64))
+        return cls(size, *kind, name[0][seen], name[1][seen], vector[seen].astype(float))._best()
 
     def merge(self, other: "Heap") -> "Heap":
         """Return the best rows of both."""

@@ -69,4 +69,6 @@ class Histogram:
         """
         low, high = self.quantile(low_share), self.quantile(high_share)
         centre = self.centre
-        return Histogram.of(np.clip(centre, low, high), self.low, self.high, len(centre), self.count)
+        return Histogram.of(
+            np.clip(centre, low, high), self.low, self.high, len(centre), self.count
+        )

@@ -81,8 +81,10 @@ def _start(value: NDArray[np.float64], weight: NDArray[np.float64], least: float
         upper = value > mean.mean()
         mean = np.array([np.average(value[s], weights=weight[s]) for s in (~upper, upper)])
     share = np.array([weight[~upper].sum(), weight[upper].sum()]) / weight.sum()
-    spread = [np.average((value[s] - m) ** 2, weights=weight[s])
-              for s, m in zip((~upper, upper), mean, strict=True)]
+    spread = [
+        np.average((value[s] - m) ** 2, weights=weight[s])
+        for s, m in zip((~upper, upper), mean, strict=True)
+    ]
     return Mixture(share, mean, np.maximum(np.sqrt(spread), least), is_split=True)
 
 

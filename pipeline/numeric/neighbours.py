@@ -87,9 +87,7 @@ def search_others(
     return np.where(place < 0, -np.inf, np.take_along_axis(similarity, order, 1)), place
 
 
-def similarity_weight(
-    similarity: NDArray[np.floating], temperature: float
-) -> NDArray[np.float32]:
+def similarity_weight(similarity: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
     """Return weights `exp(similarity / temperature)`, normalised per row; zeros if all are absent.
 
     Examples

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.numeric.moments import FoldMoments
+
 
 @dataclass(frozen=True)
 class Prototypes:
@@ -75,6 +77,21 @@ def fit_prototypes(
         unit(total).astype(np.float32),
         unit(without).transpose(1, 0, 2).astype(np.float32),
     )
+
+
+def mean_prototypes(moments: FoldMoments) -> Prototypes:
+    """Return one prototype per class that has rows: the direction of its mean.
+
+    Examples
+    --------
+    >>> rows, zero = np.array([[0.0, 2.0], [0.0, 4.0]]), np.zeros(2, int)
+    >>> mean_prototypes(FoldMoments.of(rows, zero, np.arange(2), (2, 1))).whole
+    array([[0., 1.]], dtype=float32)
+    """
+    total = moments.total.sum(axis=0)
+    seen = np.flatnonzero(moments.count.sum(axis=0) > 0)
+    without = unit(total[None] - moments.total)[:, seen]
+    return Prototypes(seen, unit(total[seen]).astype(np.float32), without.astype(np.float32))
 
 
 def group_modes(

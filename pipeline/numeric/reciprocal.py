@@ -72,9 +72,7 @@ def _member(place: NDArray[np.int64]) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(row)), (row, column)), shape=(len(place),) * 2)
 
 
-def _encode(
-    rows: NDArray[np.float32], nearest: NDArray[np.int64], near: int
-) -> sparse.csr_array:
+def _encode(rows: NDArray[np.float32], nearest: NDArray[np.int64], near: int) -> sparse.csr_array:
     """Return `(m, m)` weights of each row's expanded reciprocal neighbours, rows summing to 1."""
     full, half = _member(nearest), _member(nearest[:, : round(near / 2) + 1])
     full, half = full.multiply(full.T).tocsr(), half.multiply(half.T).tocsr()

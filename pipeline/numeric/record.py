@@ -29,9 +29,7 @@ def to_arrays(record: Any, prefix: str = "") -> dict[str, NDArray[Any]]:
     return named
 
 
-def from_arrays(
-    kind: type[Record], named: Mapping[str, NDArray[Any]], prefix: str = ""
-) -> Record:
+def from_arrays(kind: type[Record], named: Mapping[str, NDArray[Any]], prefix: str = "") -> Record:
     """Return the dataclass that `to_arrays` described; other names are ignored.
 
     Examples

@@ -23,7 +23,7 @@ class NoisyFit:
     --------
     >>> evidence = np.array([[9.0, 0.0], [0.0, 9.0], [9.0, 0.0], [9.0, 0.0]])
     >>> label = np.array([0, 1, 0, 1])
-    >>> fit = NoisyFit.of(evidence, label, np.array([0.5, 0.5]), SCALES, NOISES)
+    >>> fit = NoisyFit.of(evidence, label, np.array([0.5, 0.5]))
     >>> scale, noise, _ = fit.best()
     >>> bool(scale > 0.2), round(float(noise), 2)
     (True, 0.5)
@@ -42,11 +42,11 @@ class NoisyFit:
         evidence: NDArray[np.floating],
         label: NDArray[np.integer],
         prior: NDArray[np.floating],
-        scale: NDArray[np.float64],
-        noise: NDArray[np.float64],
+        grid: tuple[NDArray[np.float64], NDArray[np.float64]] = (SCALES, NOISES),
         weight: NDArray[np.floating] | None = None,
-    ) -> "NoisyFit":  # noqa: PLR0913  # the data, the two grids
+    ) -> "NoisyFit":
         """Sum a batch of `(n, k)` evidence, `(n,)` labels and `(n,)` weights."""
+        scale, noise = grid
         mass = np.ones(len(label)) if weight is None else np.asarray(weight, np.float64)
         rows, by_chance = np.arange(len(label)), prior[label][:, None]
         value = np.empty((len(scale), len(noise)))

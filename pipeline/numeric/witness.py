@@ -127,7 +127,6 @@ def judge(said: Testimony, rates: Rates) -> Verdict:
     >>> int(judge(said, Rates.start(np.full(2, 0.5))).posterior.argmax())
     0
     """
-    rows = np.arange(len(said.label))
     labelled = (said.label >= 0)[:, None]
     fits = np.where(labelled, rates.given[:, said.label].T, 1.0) * rates.prior
     strange = (rates.foreign * said.strange)[:, None]
@@ -139,7 +138,6 @@ def judge(said: Testimony, rates: Rates) -> Verdict:
     joint = fits * (seen * (told + apart) + strange * (told * said.apart[:, None] + apart))
     total = np.maximum(joint.sum(axis=1), 1e-300)
     posterior = joint / total[:, None]
-    del rows
     return Verdict(posterior, foreign / total, swapped / total)
 
 
@@ -166,6 +164,37 @@ def learn_rates(
         foreign=_share(verdict.foreign, weight),
         swapped=_share(verdict.swapped, weight * captioned),
     )
+
+
+def fit_rates(
+    said: Testimony,
+    distance: NDArray[np.floating],
+    start: Rates,
+    weight: NDArray[np.floating],
+    num_steps: int = 25,
+) -> tuple[Rates, Odds]:
+    """Return the rates, and the odds by distance that an image is foreign, by iteration.
+
+    Parameters
+    ----------
+    said
+        Of weighted rows; its `strange` is where to start.
+    distance
+        `(n,)` distance of each image to the nearest class, over that to the corpus.
+    start
+        Rates to start from.
+    weight
+        `(n,)` rows of the corpus that each stands for.
+    num_steps
+        Steps of the iteration.
+    """
+    rates, odds = start, Odds(np.zeros(2), np.zeros(2))
+    for _ in range(num_steps):
+        verdict = judge(said, rates)
+        rates = learn_rates(said, rates, weight, verdict)
+        odds = fit_odds(distance, weight * verdict.foreign, weight * (1.0 - verdict.foreign))
+        said = replace(said, strange=odds.at(distance))
+    return rates, odds
 
 
 def _share(chance: NDArray[np.floating], weight: NDArray[np.floating]) -> float:

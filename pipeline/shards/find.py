@@ -137,7 +137,7 @@ def _folder_shards(uri: str, folders: _Folders) -> list[Shard]:
         if chosen:
             return _file_shards(chosen, folders)
     if any(_extension(name) in IMAGE_EXTENSIONS for name in found):
-        return [_image_folder(uri, found)]
+        return [_image_folder(uri, listing.list_stats(uri))]
     contents = {name: listing.list_stats(name) for name in subfolders}
     return [
         _image_folder(name, inside)

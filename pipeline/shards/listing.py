@@ -81,8 +81,15 @@ def _is_web(uri: str) -> bool:
 
 
 def _by_uri(root: str, path: str, found: dict[str, dict[str, Any]]) -> dict[str, Stat]:
-    """Return the visible files among `found`, named below `root` as the user spelt it."""
-    files = {_below(path, name): entry for name, entry in found.items() if entry["type"] == "file"}
+    """Return the visible files among `found`, named below `root` as the user spelt it.
+
+    Empty objects that stand for folders (`photos/`) are no files.
+    """
+    files = {
+        _below(path, name): entry
+        for name, entry in found.items()
+        if entry["type"] == "file" and not name.endswith("/")
+    }
     visible = (name for name in sorted(files) if not name.rpartition("/")[2].startswith("."))
     return {join(root, name): _stat(files[name]) for name in visible}
 

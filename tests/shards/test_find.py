@@ -5,6 +5,7 @@ import pytest
 from pipeline.errors import RecipeError
 from pipeline.shards import files
 from pipeline.shards.find import find_shards
+from pipeline.shards.index import index
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -70,10 +71,15 @@ def test_folder_of_class_folders_gives_one_shard_per_class(base):
     assert found[0].size == len("cat/1.JPG") + len("cat/deep/2.png")
 
 
-def test_flat_folder_of_images_is_one_shard(base):
+def test_flat_folder_of_images_is_one_shard_with_all_below_it(base):
     put(base, "1.jpg", "2.jpeg")
+    (before,) = find_shards(base)
+    put(base, "deep/3.jpg")
+    (after,) = find_shards(base)
 
-    assert [shard.uri for shard in find_shards(base)] == [base]
+    assert before.uri == after.uri == base
+    assert before.identity != after.identity
+    assert index(after).table["key"].to_pylist() == ["1.jpg", "2.jpeg", "deep/3.jpg"]
 
 
 def test_identity_follows_content_and_sidecar_and_nothing_else(base):

@@ -91,10 +91,14 @@ def test_no_caption_is_configured(memory, picture):
     assert (sample.caption, sample.fault) == (None, None)
 
 
-def test_a_table_without_images_is_a_fault_of_the_shard(memory):
-    found = index(stored(memory, pa.table({"url": ["u"], "image": ["a/path.jpg"]})))
+def test_a_table_without_images_is_a_fault_of_the_shard_and_of_each_row(memory):
+    shard = stored(memory, pa.table({"url": ["u"], "image": ["a/path.jpg"]}))
 
-    assert (found.table.num_rows, found.fault) == (0, "no-image-column")
+    (sample,) = read_all(shard)
+
+    assert index(shard).fault == "no-image-column"
+    assert (sample.image, sample.fault) == (None, "missing-image")
+    assert sample.fields == {"url": "u", "image": "a/path.jpg"}
 
 
 @pytest.mark.parametrize(

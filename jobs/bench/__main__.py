@@ -1,0 +1,34 @@
+"""Print the figures of the README: `python -m jobs.bench [embed | crawl CRAWL ... | vectors DIR]`."""
+
+import argparse
+
+from jobs.bench import crawl, embed, storage, vectors
+
+
+def main() -> None:
+    """Run one benchmark, or all that need no data."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    speed = commands.add_parser("embed", help="speed of the embed step against a bare loop")
+    speed.add_argument("--rows", type=int, default=2048)
+    speed.add_argument("--models", nargs="+", default=["ViT-B-32", "winnow-tiny"])
+    commands.add_parser("storage", help="read speed of stored vectors, by Arrow type")
+    quality = commands.add_parser("crawl", help="curate crawls with planted faults, score them")
+    quality.add_argument("crawls", nargs="+", help="folders with shards/, classes.csv, truth.parquet")
+    quality.add_argument("--policy", default="balanced")
+    given = commands.add_parser("vectors", help="scores on existing CLIP embeddings")
+    given.add_argument("folder", help="with image_embeddings.npy, text_embeddings.npy, metadata.csv")
+    given.add_argument("--classes", required=True, help="npy of class text vectors")
+    chosen = parser.parse_args()
+    if chosen.command in (None, "embed"):
+        embed.report(getattr(chosen, "rows", 2048), getattr(chosen, "models", embed.MODELS))
+    if chosen.command in (None, "storage"):
+        storage.report()
+    if chosen.command == "crawl":
+        crawl.report(chosen.crawls, chosen.policy)
+    if chosen.command == "vectors":
+        vectors.report(chosen.folder, chosen.classes)
+
+
+if __name__ == "__main__":
+    main()
