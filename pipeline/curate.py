@@ -23,7 +23,7 @@ from pipeline.store.pages import write_report
 from pipeline.store.publish import claim, pack, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run, Track, versions
-from pipeline.store.settle import settle, summarise
+from pipeline.store.settle import CountCut, settle, summarise
 from pipeline.store.workspace import Workspace, key_of
 
 Value = TypeVar("Value")
@@ -105,7 +105,8 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
     write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
     sweep(output, len(stats), num_ledgers)
-    publish(run, output, stats, summary, catalog)
+    captions_cut = sum(n for _, n in engine.each(CountCut(embedded), catalog.identity))
+    publish(run, output, stats, summary, catalog.faults, captions_cut)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
     return Outcome(output, files.join(output, REPORT), summary, seconds)
 

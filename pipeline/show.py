@@ -79,6 +79,7 @@ def published(console: Console, output: str) -> None:
     console.print(table)
     for shard, fault in manifest["shard_faults"].items():
         console.print(f"{fault}: {shard}", markup=False)
+    console.print(f"captions cut at the encoder's context: {manifest['captions_cut']:,}")
     console.print(f"shards: {len(manifest['shards'])}")
     console.print(f"report: {files.join(output, REPORT)}", soft_wrap=True, markup=False)
 

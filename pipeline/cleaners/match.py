@@ -208,9 +208,10 @@ class Match:
             strange=Odds(np.zeros(2), np.zeros(2)),
         )
         seen, said = self._image_sources(state, pairs), self._text_sources(state, pairs)
+        _, noise = fit_pool(seen[:-1], pairs.label, prior, weight)
         state = replace(
             state,
-            image_pool=fit_pool(seen, pairs.label, prior, weight)[0],
+            image_pool=fit_pool(seen, pairs.label, prior, weight, noise)[0],
             text_pool=fit_pool(said[:, told], pairs.label[told], prior, weight[told])[0],
         )
         return self._weigh(state, pairs, weight)

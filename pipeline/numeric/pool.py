@@ -11,6 +11,7 @@ def fit_pool(
     label: NDArray[np.integer],
     prior: NDArray[np.floating],
     weight: NDArray[np.floating],
+    noise: float | None = None,
     penalty: float = 1e-3,
 ) -> tuple[NDArray[np.float64], float]:
     """Return the weights of a logarithmic opinion pool, and the noise rate of the labels.
@@ -30,6 +31,8 @@ def fit_pool(
         `(k,)` shares of the classes.
     weight
         `(n,)` rows that each row stands for.
+    noise
+        The noise rate, if it is known from elsewhere.
     penalty
         On the squared weights of the standardised sources, per row.
 
@@ -50,18 +53,19 @@ def fit_pool(
     rows, log_prior = np.arange(len(label)), np.log(np.maximum(prior, 1e-12))
 
     def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        noise = expit(free[-1])
+        rate = expit(free[-1])
         chance = np.exp(log_softmax(np.tensordot(free[:-1], source, 1) + log_prior, axis=1))
-        right = (1.0 - noise) * chance[rows, label]
-        likely = np.maximum(right + noise * prior[label], 1e-300)
+        right = (1.0 - rate) * chance[rows, label]
+        likely = np.maximum(right + rate * prior[label], 1e-300)
         trusted = mass * right / likely
         gain = source[:, rows, label] - np.einsum("mnk,nk->mn", source, chance)
         slope = gain @ trusted - 2.0 * penalty * free[:-1]
-        by_noise = mass @ ((prior[label] - chance[rows, label]) / likely) * noise * (1.0 - noise)
+        by_noise = mass @ ((prior[label] - chance[rows, label]) / likely) * rate * (1.0 - rate)
         value = mass @ np.log(likely) - penalty * float(free[:-1] @ free[:-1])
         return -float(value), -np.r_[slope, by_noise]
 
-    start = np.r_[np.full(len(source), 1.0 / len(source)), logit(0.2)]
-    bounds = [(0.0, 50.0)] * len(source) + [(logit(1e-3), logit(0.9))]
+    range_ = (1e-3, 0.9) if noise is None else (noise, noise)
+    start = np.r_[np.full(len(source), 1.0 / len(source)), logit(min(0.2, range_[1]))]
+    bounds = [(0.0, 50.0)] * len(source) + [(logit(range_[0]), logit(range_[1]))]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return found.x[:-1] / deviation, float(expit(found.x[-1]))

@@ -209,7 +209,12 @@ def sweep(output: str, num_shards: int, num_ledgers: int) -> None:
 
 
 def publish(
-    run: Run, output: str, stats: list[dict[str, Any]], summary: Summary, catalog: Catalog
+    run: Run,
+    output: str,
+    stats: Sequence[dict[str, Any]],
+    summary: Summary,
+    shard_faults: Sequence[tuple[str, str]],
+    captions_cut: int,
 ) -> None:
     """Write the manifest, which makes the output valid: readers trust only what it lists."""
     manifest = {
@@ -218,7 +223,8 @@ def publish(
         "actions": dict(sorted(summary.actions.items())),
         "shards": {tar_name(stat["number"]): stat["count"] for stat in stats},
         "hashes": {tar_name(stat["number"]): stat["tar_blake2b"] for stat in stats},
-        "shard_faults": dict(catalog.faults),
+        "shard_faults": dict(shard_faults),
+        "captions_cut": captions_cut,
         "versions": versions(),
     }
     text = json.dumps(manifest, indent=1, sort_keys=True)

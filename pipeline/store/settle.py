@@ -97,6 +97,16 @@ class CountEmitted:
         return int(pc.sum(emitted(self.step.read(fragment, ["action", "extension"]))).as_py() or 0)
 
 
+@dataclass(frozen=True)
+class CountCut:
+    """Counts the captions of one fragment that are longer than the encoder's context."""
+
+    samples: Step
+
+    def __call__(self, fragment: str) -> int:
+        return int(pc.sum(self.samples.read(fragment, ["caption_cut"])["caption_cut"]).as_py() or 0)
+
+
 def emitted(table: pa.Table) -> pa.ChunkedArray:
     """Return which rows of a ledger go into the output: kept, and with a picture to write."""
     wanted = pc.is_in(table["action"], value_set=pa.array(EMITTED))

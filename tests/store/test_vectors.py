@@ -1,0 +1,101 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.curate import curate
+from pipeline.engine.local import LocalEngine
+from pipeline.errors import RecipeError, SchemaError
+from pipeline.progress import log
+from pipeline.recipe import parse_recipe
+from pipeline.schema import IMAGE, TEXT
+from pipeline.store.vectors import VectorSpec
+from pipeline.store.workspace import from_parquet
+
+ROWS, DIMS = 30, 8
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((ROWS, DIMS)).astype(np.float32)
+    text = rng.standard_normal((ROWS, DIMS)).astype(np.float32)
+    keys = [f"k{i}" for i in range(ROWS)]
+    table = {"key": keys, "caption": ["words"] * ROWS, "label": ["cat", "dog"] * (ROWS // 2)}
+    table["img"] = pa.array(image.tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table(table), tmp_path / "rows.parquet")
+    np.save(tmp_path / "image.npy", image)
+    np.savez(tmp_path / "both.npz", b32_img=image, b32_txt=text)
+    np.save(tmp_path / "classes.npy", np.eye(2, DIMS, dtype=np.float32) * 3)
+    (tmp_path / "classes.csv").write_text("name\ncat\ndog\n")
+    return tmp_path
+
+
+def run(corpus, **vectors):
+    recipe = parse_recipe(
+        {
+            "source": {"path": str(corpus / "rows.parquet"), "fragment_rows": 7},
+            "classes": str(corpus / "classes.csv"),
+            "vectors": {"classes": str(corpus / "classes.npy"), **vectors},
+            "cleaners": [],
+            "policy": {"name": "none", "rules": []},
+        }
+    )
+    curate(recipe, str(corpus / "w"), str(corpus / "o"), LocalEngine(), log)
+    (step,) = (corpus / "w" / "steps").glob("embed-*")
+    tables = sorted(
+        (from_parquet(str(f)) for f in step.iterdir()), key=lambda t: t["row"][0].as_py()
+    )
+    return pa.concat_tables(tables)
+
+
+def stored(table, column):
+    return np.array(table[column].to_pylist(), np.float32)
+
+
+@pytest.mark.parametrize("where", ["column:img", "{}/image.npy", "{}/both.npz#b32_img"])
+def test_vectors_are_taken_from_every_place_in_row_order(corpus, where):
+    given = np.load(corpus / "image.npy")
+
+    table = run(corpus, image=where.format(corpus))
+
+    unit = given / np.linalg.norm(given, axis=1, keepdims=True)
+    np.testing.assert_allclose(stored(table, IMAGE), unit, atol=1e-3)
+    assert [None] * ROWS == table[TEXT].to_pylist()
+
+
+def test_a_vector_that_is_no_direction_is_quarantined(corpus):
+    image = np.load(corpus / "image.npy")
+    image[3], image[5] = 0.0, np.nan
+    np.save(corpus / "image.npy", image)
+
+    table = run(corpus, image=f"{corpus}/image.npy", text=f"{corpus}/both.npz#b32_txt")
+
+    faults = table["fault"].to_pylist()
+    assert [3, 5] == [i for i, fault in enumerate(faults) if fault == "bad-vector"]
+    ledger = ds.dataset(corpus / "o" / "ledger").to_table()
+    assert 2 == ledger["action"].to_pylist().count("quarantine")
+
+
+def test_too_few_vectors_are_refused(corpus):
+    np.save(corpus / "image.npy", np.ones((ROWS - 1, DIMS), np.float32))
+
+    with pytest.raises(SchemaError, match=f"{ROWS - 1} vectors"):
+        run(corpus, image=f"{corpus}/image.npy")
+
+
+def test_a_pickle_is_never_loaded(corpus):
+    np.save(corpus / "image.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+    with pytest.raises(SchemaError, match="holds no array"):
+        run(corpus, image=f"{corpus}/image.npy")
+
+
+def test_a_pattern_without_files_is_refused(corpus):
+    with pytest.raises(RecipeError, match="matches no file"):
+        run(corpus, image=f"{corpus}/nothing*.npy")
+
+
+def test_files_of_a_column_are_none():
+    assert [] == VectorSpec(image="column:img", classes="c.npy").files()
