@@ -155,6 +155,6 @@ def main() -> None:
         app()
     except CurationError as error:
         Console(stderr=True).print(
-            f"winnow {version('webwinnow')}: {error}", style="red", markup=False
+            f"winnow {version('webwinnow')}: {error}", style="red", markup=False, soft_wrap=True
         )
         sys.exit(2)

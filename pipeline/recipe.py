@@ -52,7 +52,7 @@ class Recipe(Strict):
     """Encoder of images and texts."""
     vectors: VectorSpec | None = None
     """Embeddings that exist already; the encoder is not used then."""
-    cleaners: tuple[Any, ...] = ()
+    cleaners: tuple[Any, ...] = tuple(kind() for kind in CLEANERS.values())
     """Cleaners in order: a name, or a name with its settings."""
     policy: Policy = PRESETS["balanced"]
     """A preset by name, or rules."""
@@ -114,7 +114,8 @@ def require(reader: str, columns: tuple[str, ...], known: set[str]) -> None:
         if column not in known:
             adder = column.split(".")[0]
             hint = did_you_mean(column, known)
-            remedy = f"; put cleaner {adder} before it" if adder in CLEANERS and not hint else hint
+            is_absent = not any(name.startswith(f"{adder}.") for name in known)
+            remedy = f"; put cleaner {adder} before it" if adder in CLEANERS and is_absent else hint
             raise RecipeError(f"{reader} reads column {column!r}, which nothing adds{remedy}")
 
 

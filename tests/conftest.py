@@ -136,7 +136,7 @@ def untracked(name: str, total: int) -> Any:
 
     @contextmanager
     def advance() -> Iterator[Callable[[int], None]]:
-        yield lambda rows: None
+        yield lambda _rows: None
 
     return advance()
 

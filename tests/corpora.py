@@ -1,6 +1,7 @@
 """Planted corpora: embeddings whose every fault is known."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ class Corpus:
     def rows(self, num_fragments: int = 3) -> TableRows:
         """Return the corpus in fragments of nearly equal length."""
         cuts = np.linspace(0, len(self.table), num_fragments + 1).astype(int)
-        parts = [self.table.slice(a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [self.table.slice(a, b - a) for a, b in pairwise(cuts)]
         return TableRows(tuple(parts), self.classes)
 
 
@@ -33,7 +34,7 @@ def unit(rows):
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
 
-def plant(
+def plant(  # noqa: PLR0913  # every fault has its share
     num_rows=1000,
     num_classes=8,
     num_dims=32,
@@ -64,8 +65,12 @@ def plant(
     text[swapped] = text[np.roll(swapped, 1)]
     away = unit(rng.normal(size=(3, num_dims)))
     image[alien] = away[rng.integers(0, 3, len(alien))] + 0.8 * own[alien]
-    for rows, name in ((wrong, "wrong-label"), (swapped, "wrong-text"), (bare, "empty-text"),
-                       (alien, "foreign-image")):
+    for rows, name in (
+        (wrong, "wrong-label"),
+        (swapped, "wrong-text"),
+        (bare, "empty-text"),
+        (alien, "foreign-image"),
+    ):
         fault[rows] = name
     names = tuple(f"class {c}" for c in range(num_classes))
     said = unit(centre + gap) if named else unit(rng.normal(size=centre.shape))

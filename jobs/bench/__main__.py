@@ -14,10 +14,14 @@ def main() -> None:
     speed.add_argument("--models", nargs="+", default=["ViT-B-32", "winnow-tiny"])
     commands.add_parser("storage", help="read speed of stored vectors, by Arrow type")
     quality = commands.add_parser("crawl", help="curate crawls with planted faults, score them")
-    quality.add_argument("crawls", nargs="+", help="folders with shards/, classes.csv, truth.parquet")
+    quality.add_argument(
+        "crawls", nargs="+", help="folders with shards/, classes.csv, truth.parquet"
+    )
     quality.add_argument("--policy", default="balanced")
     given = commands.add_parser("vectors", help="scores on existing CLIP embeddings")
-    given.add_argument("folder", help="with image_embeddings.npy, text_embeddings.npy, metadata.csv")
+    given.add_argument(
+        "folder", help="with image_embeddings.npy, text_embeddings.npy, metadata.csv"
+    )
     given.add_argument("--classes", required=True, help="npy of class text vectors")
     chosen = parser.parse_args()
     if chosen.command in (None, "embed"):

@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def shop(subject: Subject, data: Path) -> Figures:
 
 def _article_types(subject: Subject, rows: list[dict[str, Any]], picture: Tensor) -> Figures:
     kinds = [row["articleType"] for row in rows]
-    common = sorted({kind for kind in kinds if kinds.count(kind) >= _LEAST_TYPE_ROWS})
+    common = sorted(k for k, num in Counter(kinds).items() if num >= _LEAST_TYPE_ROWS)
     kept = torch.tensor([kind in common for kind in kinds])
     label = torch.tensor([common.index(kind) for kind in kinds if kind in common])
     classes = subject.classes(common, _SHOP_PROMPTS)

@@ -30,9 +30,10 @@ def embed_texts(model: nn.Module, texts: Sequence[str], tokenize: Tokenize) -> T
 
 
 def embed_classes(model: nn.Module, prompts: Sequence[Sequence[str]], tokenize: Tokenize) -> Tensor:
-    """Return one unit embedding a class: the mean over its prompts."""
-    means = [embed_texts(model, list(some), tokenize).mean(0) for some in prompts]
-    return functional.normalize(torch.stack(means), dim=1)
+    """Return one unit embedding a class: the mean over its prompts, as many for each class."""
+    flat = [prompt for some in prompts for prompt in some]
+    each = embed_texts(model, flat, tokenize).view(len(prompts), len(prompts[0]), -1)
+    return functional.normalize(each.mean(1), dim=1)
 
 
 def accuracy(picture: Tensor, classes: Tensor, label: Tensor) -> float:

@@ -46,7 +46,7 @@ def decode(image: bytes, frontend: Frontend) -> Picture | str:
         return "not-an-image"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "image-too-large"
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError):
+    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, RuntimeError):
         # Pillow's plugins raise any of these on damaged data
         return "truncated-image"
     return Picture(pixel, width, height)

@@ -217,7 +217,8 @@ def create(spec: EncoderSpec) -> tuple[Any, Compose]:
     except (RuntimeError, FileNotFoundError, ValueError) as error:
         hint = did_you_mean(spec.model, [TINY, *open_clip.list_models()])
         raise RecipeError(
-            f"encoder {spec.model!r} with pretrained {spec.pretrained!r} cannot be loaded{hint} ({error})"
+            f"encoder {spec.model!r} with pretrained {spec.pretrained!r} cannot be loaded{hint} "
+            f"({error})"
         ) from error
     return model, transform
 
@@ -238,9 +239,10 @@ def weights_identity(spec: EncoderSpec) -> str:
         folder = Path(spec.source.removeprefix("local-dir:"))
         files = sorted(folder.glob("open_clip_*")) or sorted(folder.glob("*.safetensors"))
     elif spec.pretrained is None:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(spec.model)[:5])
         raise RecipeError(
-            f"encoder {spec.model!r} has no weights: set encoder.pretrained to a tag "
-            f"({', '.join(open_clip.list_pretrained_tags_by_model(spec.model)[:5])}) or a checkpoint"
+            f"encoder {spec.model!r} has no weights: set encoder.pretrained to a checkpoint, or to "
+            f"a tag ({tags or 'open_clip has none for it'})"
         )
     else:
         tag = get_pretrained_cfg(spec.model, spec.pretrained)
@@ -249,6 +251,17 @@ def weights_identity(spec: EncoderSpec) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def identity(spec: EncoderSpec) -> dict[str, Any]:
+    """Return what changes the vectors: weights, architecture, preprocessing and precision."""
+    return {
+        "weights": weights_identity(spec),
+        "config": describe(spec),
+        "preprocess": published_preprocess(spec),
+        "precision": spec.precision,
+        "early": spec.early,
+    }
 
 
 def resolve_precision(precision: str, device: str) -> torch.dtype:

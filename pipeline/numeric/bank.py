@@ -79,9 +79,9 @@ class Bank:
         """
         similarity, place = search_others(self.index, image, size, (name, self.name))
         weight = similarity_weight(similarity, self.bandwidth) * self.trust[place]
-        votes = np.zeros((len(image), num_classes), dtype=np.float32)
-        np.add.at(votes, (np.arange(len(image))[:, None], self.prediction[place]), weight)
-        return votes
+        cell = np.arange(len(image))[:, None] * num_classes + self.prediction[place]
+        votes = np.bincount(cell.ravel(), weight.ravel(), len(image) * num_classes)
+        return votes.reshape(len(image), num_classes).astype(np.float32)
 
     def enhance(
         self,

@@ -47,7 +47,8 @@ class Histogram:
     def centre(self) -> NDArray[np.float64]:
         """Return the `(b,)` middles of the bins."""
         width = (self.high - self.low) / len(self.count)
-        return self.low + width * (np.arange(len(self.count)) + 0.5)
+        middle = np.arange(len(self.count), dtype=np.float64) + 0.5
+        return np.asarray(self.low + width * middle)
 
     def merge(self, other: "Histogram") -> "Histogram":
         """Return the histogram of both sets of values, which must share their bins."""

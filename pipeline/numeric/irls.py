@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from pipeline.numeric.moments import FoldMoments
+from pipeline.numeric.prototypes import unit
+
+CONSTANT = 1e-6
+"""Deviation below which a feature says nothing."""
+
 
 @dataclass(frozen=True)
 class Newton:
@@ -64,12 +70,37 @@ class Newton:
         return plane - np.linalg.solve(hessian, self.gradient + ridge * plane)
 
 
-def side(embedding: NDArray[np.floating], plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the `(n,)` probability that each row lies on the positive side of the hyperplane.
+@dataclass(frozen=True)
+class Plane:
+    """A hyperplane among unit features, each of which is brought to mean 0 and deviation 1.
 
     Examples
     --------
-    >>> side(np.array([[0.0], [100.0]]), np.array([1.0, 0.0]))
-    array([0.5, 1. ])
+    >>> plane = Plane.flat(FoldMoments.of(np.eye(2), np.zeros(2, int), np.zeros(2, int), (1, 1)))
+    >>> plane.beyond(np.eye(2))
+    array([0.5, 0.5])
     """
-    return expit(embedding @ plane[:-1] + plane[-1])
+
+    mean: NDArray[np.float64]
+    """`(d,)` of the unit features."""
+    deviation: NDArray[np.float64]
+    """`(d,)` of the unit features; infinite for one that is constant."""
+    slope: NDArray[np.float64]
+    """`(d + 1,)` of the standardised features, the intercept last."""
+
+    @classmethod
+    def flat(cls, moments: FoldMoments) -> "Plane":
+        """Return the hyperplane that knows nothing yet, from moments of unit features."""
+        whole = moments.whole()
+        deviation = np.sqrt(np.diag(whole.overall()).clip(0.0))
+        constant = deviation < CONSTANT
+        slope = np.zeros(len(deviation) + 1)
+        return cls(whole.mean, np.where(constant, np.inf, deviation), slope)
+
+    def standardise(self, feature: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return `(n, d)` features made unit, then brought to mean 0 and deviation 1."""
+        return np.asarray((unit(feature) - self.mean) / self.deviation)
+
+    def beyond(self, feature: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the `(n,)` probability that each row lies on the positive side."""
+        return expit(self.standardise(feature) @ self.slope[:-1] + self.slope[-1])

@@ -16,37 +16,37 @@ class Spread:
     """`(d,)` common mean."""
     offset: NDArray[np.float64]
     """`(k, d)` class means minus the common mean."""
-    eigenvalue: NDArray[np.float64]
-    """`(d,)` of the covariance within classes."""
-    basis: NDArray[np.float64]
-    """`(d, d)` its eigenvectors, in columns."""
-    overall: NDArray[np.float64]
-    """`(d, d)` covariance around the common mean."""
+    within: tuple[NDArray[np.float64], NDArray[np.float64]]
+    """`(d,)` eigenvalues and `(d, d)` eigenvectors of the covariance within classes."""
+    overall: tuple[NDArray[np.float64], NDArray[np.float64]]
+    """The same of the covariance around the common mean."""
 
     @classmethod
     def of(cls, moments: ClassMoments, prior_rows: float = 1.0) -> "Spread":
         """Decompose moments; `prior_rows` draw the means of small classes to the common one."""
-        eigenvalue, basis = np.linalg.eigh(moments.within())
         offset = moments.class_mean(prior_rows) - moments.mean
-        return cls(moments.mean, offset, np.maximum(eigenvalue, 0.0), basis, moments.overall())
+        within, overall = np.linalg.eigh(moments.within()), np.linalg.eigh(moments.overall())
+        return cls(moments.mean, offset, (within[0], within[1]), (overall[0], overall[1]))
 
     def precision(self, shrinkage: float) -> NDArray[np.float64]:
         """Return the `(d, d)` inverse of the covariance within classes, shrunk to a sphere."""
-        return (self.basis / self._shrunk(self.eigenvalue, shrinkage)) @ self.basis.T
+        return self._inverse(*self.within, shrinkage)
 
     def background(self, shrinkage: float) -> NDArray[np.float64]:
         """Return the `(d, d)` inverse of the overall covariance, shrunk to a sphere."""
-        eigenvalue, basis = np.linalg.eigh(self.overall)
-        return (basis / self._shrunk(np.maximum(eigenvalue, 0.0), shrinkage)) @ basis.T
+        return self._inverse(*self.overall, shrinkage)
 
-    def _shrunk(self, eigenvalue: NDArray[np.float64], shrinkage: float) -> NDArray[np.float64]:
-        """Return eigenvalues drawn to the mean variance of all rows.
+    def _inverse(
+        self, eigenvalue: NDArray[np.float64], basis: NDArray[np.float64], shrinkage: float
+    ) -> NDArray[np.float64]:
+        """Return the inverse of a covariance drawn to a sphere.
 
         The sphere is sized by the overall covariance: captions that are one template per
         class have no covariance within classes at all.
         """
-        sphere = max(float(np.trace(self.overall)) / len(self.mean), 1e-9)
-        return (1.0 - shrinkage) * eigenvalue + shrinkage * sphere
+        sphere = max(float(self.overall[0].clip(0.0).mean()), 1e-9)
+        drawn = (1.0 - shrinkage) * eigenvalue.clip(0.0) + shrinkage * sphere
+        return (basis / drawn) @ basis.T
 
 
 @dataclass(frozen=True)

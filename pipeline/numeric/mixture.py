@@ -1,4 +1,4 @@
-"""A mixture of two Gaussians on a histogram: how likely is a loss one of the high ones?"""
+"""A mixture of two Gaussians on a histogram: how likely a loss is one of the high ones."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def fit_mixture(
     """
     data = histogram.clipped(0.001, 0.999)
     value, weight = data.centre[data.count > 0], data.count[data.count > 0]
-    if len(value) < 2:
+    if len(value) <= 1:
         middle = np.full(2, value[0] if len(value) else 0.0)
         return Mixture(np.array([1.0, 0.0]), middle, np.ones(2), is_split=False)
     least = floor * float(value[-1] - value[0])

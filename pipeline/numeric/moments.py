@@ -101,7 +101,7 @@ class FoldMoments:
         for f in range(shape[0]):
             part = rows[fold[seen] == f]
             outer[f] = part.T @ (part * mass[fold[seen] == f][:, None])
-        count = np.bincount(cell, weights=mass, minlength=shape[0] * shape[1])
+        count = member.sum(axis=1)
         return cls(count.reshape(shape), (member @ rows).reshape(*shape, rows.shape[1]), outer)
 
     def merge(self, other: "FoldMoments") -> "FoldMoments":

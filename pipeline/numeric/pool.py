@@ -38,7 +38,7 @@ def fit_pool(
 
     Returns
     -------
-    `(m,)` weights and the noise rate.
+    `(m,)` weights and the noise rate; zeros without rows.
 
     Examples
     --------
@@ -47,6 +47,8 @@ def fit_pool(
     >>> bool(pool[0] > 1.0), bool(noise < 0.05)
     (True, True)
     """
+    if not len(label):
+        return np.zeros(len(evidence)), 0.0
     deviation = np.maximum(evidence.std(axis=2).mean(axis=1), 1e-9)
     source = np.asarray(evidence, dtype=np.float64) / deviation[:, None, None]
     mass = weight / max(float(weight.sum()), 1e-12)

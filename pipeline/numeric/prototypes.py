@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.numeric.moments import FoldMoments
 
+TINY = 1e-9
+"""Length below which a vector has no direction."""
+
 
 @dataclass(frozen=True)
 class Prototypes:
@@ -23,12 +26,13 @@ class Prototypes:
         self, embedding: NDArray[np.floating], fold: NDArray[np.integer], num_classes: int
     ) -> NDArray[np.float32]:
         """Return `(n, k)` similarities to the nearest prototype of each class; 0 without one."""
-        value = np.full((len(embedding), num_classes), -np.inf, dtype=np.float32)
+        value = np.zeros((len(embedding), num_classes), dtype=np.float32)
+        seen, first = np.unique(self.label, return_index=True)
         for f in range(len(self.without)):
             rows = np.flatnonzero(fold == f)
-            near = (embedding[rows] @ self.without[f].T).astype(np.float32)
-            np.maximum.at(value, (rows[:, None], self.label[None, :]), near)
-        value[:, np.setdiff1d(np.arange(num_classes), self.label)] = 0.0
+            if len(rows) and len(seen):
+                near = (embedding[rows] @ self.without[f].T).astype(np.float32)
+                value[np.ix_(rows, seen)] = np.maximum.reduceat(near, first, axis=1)
         return value
 
 
@@ -67,10 +71,11 @@ def fit_prototypes(
         for m in range(int(mode.max()) + 1):
             sums = [rows[(mode == m) & (of_fold == f)].sum(axis=0) for f in range(num_folds)]
             parts.append((c, np.array(sums)))
-    sums = np.array([s for _, s in parts]).reshape(len(parts), num_folds, embedding.shape[1])
-    total = sums.sum(axis=1)
-    without = total[:, None] - sums
-    alone = np.linalg.norm(without, axis=2, keepdims=True) < 1e-6
+    shape = (len(parts), num_folds, embedding.shape[1])
+    part = np.array([s for _, s in parts]).reshape(shape)
+    total = part.sum(axis=1)
+    without = total[:, None] - part
+    alone = np.linalg.norm(without, axis=2, keepdims=True) < TINY
     without = np.where(alone, 0.0, without)
     return Prototypes(
         np.array([c for c, _ in parts], dtype=np.int64),
@@ -95,7 +100,7 @@ def mean_prototypes(moments: FoldMoments) -> Prototypes:
 
 
 def group_modes(
-    embedding: NDArray[np.floating], max_modes: int = 3, least: int = 5, clear: float = 0.25
+    embedding: NDArray[np.floating], max_modes: int = 3, least: int = 5, clear: float = 0.5
 ) -> NDArray[np.int64]:
     """Return the `(m,)` mode of each row of a class: all 0 unless the rows fall apart clearly.
 
@@ -125,13 +130,14 @@ def _spherical_means(
     embedding: NDArray[np.floating], count: int, num_steps: int = 25
 ) -> NDArray[np.float64]:
     """Return `(count, d)` unit centres, started from rows far from one another."""
-    centre = embedding[[int((embedding @ embedding.sum(axis=0)).argmin())]]
+    rows = np.asarray(embedding, np.float64)
+    centre = rows[[int((rows @ rows.sum(axis=0)).argmin())]]
     while len(centre) < count:
         centre = np.vstack([centre, embedding[(embedding @ centre.T).max(axis=1).argmin()]])
     for _ in range(num_steps):
         chosen = (embedding @ centre.T).argmax(axis=1)
         sums = np.array([embedding[chosen == c].sum(axis=0) for c in range(count)])
-        centre = np.where(np.linalg.norm(sums, axis=1, keepdims=True) > 1e-9, unit(sums), centre)
+        centre = np.where(np.linalg.norm(sums, axis=1, keepdims=True) > TINY, unit(sums), centre)
     return centre
 
 
@@ -145,4 +151,4 @@ def unit(vector: NDArray[np.floating]) -> NDArray[np.float64]:
            [0. , 0. ]])
     """
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.asarray(vector, np.float64) / np.where(length > 1e-12, length, 1.0)
+    return np.asarray(vector, np.float64) / np.where(length > TINY, length, 1.0)

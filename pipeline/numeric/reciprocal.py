@@ -7,7 +7,7 @@ from scipy import sparse
 from pipeline.numeric.neighbours import build_index, search_others
 
 LARGEST = 4.0
-"""Largest squared distance of unit vectors: the constant that takes the place of a row's maximum."""
+"""Largest squared distance of unit vectors, in the place of each row's own maximum."""
 
 
 def reciprocal_distance(

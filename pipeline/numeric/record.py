@@ -38,10 +38,11 @@ def from_arrays(kind: type[Record], named: Mapping[str, NDArray[Any]], prefix: s
     >>> from_arrays(Odds, {"place": np.zeros(1), "log": np.ones(1)}).log
     array([1.])
     """
-    hints, values = get_type_hints(kind), {}
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]  # every Record is a dataclass
         hint, name = hints[field.name], prefix + field.name
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             values[field.name] = from_arrays(hint, named, f"{name}.")
         elif hint in (int, float, bool):
             values[field.name] = hint(named[name])

@@ -49,10 +49,12 @@ class NoisyFit:
         scale, noise = grid
         mass = np.ones(len(label)) if weight is None else np.asarray(weight, np.float64)
         rows, by_chance = np.arange(len(label)), prior[label][:, None]
+        log_prior = np.log(prior).astype(np.float32)
         value = np.empty((len(scale), len(noise)))
         for i, factor in enumerate(scale):
-            own = log_softmax(factor * evidence + np.log(prior), axis=1)[rows, label]
-            chance = np.exp(own)[:, None] * (1.0 - noise) + by_chance * noise
+            logit = np.asarray(evidence * float(factor) + log_prior, dtype=np.float32)
+            own = log_softmax(logit, axis=1)[rows, label]
+            chance = np.exp(own.astype(np.float64))[:, None] * (1.0 - noise) + by_chance * noise
             value[i] = mass @ np.log(np.maximum(chance, 1e-300))
         return cls(scale, noise, value)
 

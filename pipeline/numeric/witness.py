@@ -1,4 +1,4 @@
-"""Three witnesses of one hidden class: the image, the caption and the label. Which one lies?
+"""Three witnesses of one hidden class, the image, the caption and the label: which one lies.
 
 A row has a hidden class. Its image shows the class, or is foreign and shows none; its caption
 tells of the image, or belongs to another row; its label is the class, or another one. What
@@ -71,7 +71,7 @@ def fit_odds(
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Witnesses:
     """What the witnesses of `n` rows say, each as a likelihood ratio."""
 
     image: NDArray[np.floating]
@@ -117,13 +117,13 @@ class Verdict:
     """`(n,)` probability that the caption belongs to another row."""
 
 
-def judge(said: Testimony, rates: Rates) -> Verdict:
+def judge(said: Witnesses, rates: Rates) -> Verdict:
     """Return the posterior of every row.
 
     Examples
     --------
     >>> sure = np.array([[1.9, 0.1]])
-    >>> said = Testimony(sure, sure, np.array([1]), np.ones(1), np.ones(1))
+    >>> said = Witnesses(sure, sure, np.array([1]), np.ones(1), np.ones(1))
     >>> int(judge(said, Rates.start(np.full(2, 0.5))).posterior.argmax())
     0
     """
@@ -142,7 +142,7 @@ def judge(said: Testimony, rates: Rates) -> Verdict:
 
 
 def learn_rates(
-    said: Testimony, rates: Rates, weight: NDArray[np.floating], verdict: Verdict
+    said: Witnesses, rates: Rates, weight: NDArray[np.floating], verdict: Verdict
 ) -> Rates:
     """Return the rates that the verdicts of weighted rows add up to: one step of the iteration.
 
@@ -167,7 +167,7 @@ def learn_rates(
 
 
 def fit_rates(
-    said: Testimony,
+    said: Witnesses,
     distance: NDArray[np.floating],
     start: Rates,
     weight: NDArray[np.floating],

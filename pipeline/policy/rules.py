@@ -89,7 +89,7 @@ class DropEmpty(BaseModel):
     def fires(self, table: pa.Table) -> NDArray[np.bool_]:
         """Return which rows of `table` the rule is about."""
         blank = pc.equal(pc.utf8_trim_whitespace(table["caption"]), "")
-        return np.asarray(blank.fill_null(value=False).to_numpy(), dtype=bool)
+        return np.asarray(blank.fill_null(fill_value=False).to_numpy(), dtype=bool)
 
 
 Rule = Annotated[Drop | DropEmpty | Relabel, Field(discriminator="rule")]
@@ -123,7 +123,7 @@ class Policy(BaseModel):
 
 def at_least(table: pa.Table, column: str, threshold: float) -> NDArray[np.bool_]:
     """Return which rows have a score of `threshold` or more; null is none."""
-    return numbers(table, column, -1.0) >= threshold
+    return numbers(table, column, -1.0).astype(np.float32) >= np.float32(threshold)
 
 
 def flag(table: pa.Table, column: str) -> NDArray[np.bool_]:

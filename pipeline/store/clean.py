@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from pipeline.contract import Cleaner
 from pipeline.errors import SchemaError
@@ -21,7 +22,8 @@ def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> S
     step = run.workspace.step(cleaner.name, [asdict(cleaner), names], reads)
     arrays = run.workspace.load_state(cleaner.name, step.key)
     if arrays is None:
-        with run.step(f"fit {cleaner.name}", num_rows) as advance:
+        # one thread: the same sums on every machine, and no fight with the workers for cores
+        with run.step(f"fit {cleaner.name}", num_rows) as advance, threadpool_limits(1):
             arrays = dict(cleaner.dump(cleaner.fit(rows)))
             run.workspace.save_state(cleaner.name, step.key, arrays)
             advance(0)
@@ -29,7 +31,7 @@ def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> S
     done = step.done()
     todo = [fragment for fragment in rows.fragments if fragment not in done]
     scorer = Scorer(cleaner, arrays, rows.detached(), step)
-    with run.step(f"score {cleaner.name}", num_rows, step.uri) as advance:
+    with run.step(f"score {cleaner.name}", num_rows, step.uri) as advance, threadpool_limits(1):
         advance(num_rows if not todo else 0)
         for _, scored in run.engine.each(scorer, todo):
             advance(scored)

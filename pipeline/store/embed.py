@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from pipeline.contract import Engine
-from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, weights_identity
+from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, identity
 from pipeline.embed.fragment import Prepared, embed, prepare
 from pipeline.store import vectors
 from pipeline.store.catalog import Catalog, Fragment
@@ -18,10 +18,7 @@ def embed_step(workspace: Workspace, spec: EncoderSpec | VectorSpec, caption: st
     """Return the step that holds samples and vectors of this encoder, or the given vectors."""
     if isinstance(spec, VectorSpec):
         return workspace.step("embed", [asdict(spec), vectors.identity(spec), caption])
-    identity = asdict(spec) | {"weights": weights_identity(spec), "caption": caption}
-    for how_fast in ("batch_rows", "model", "pretrained"):
-        identity.pop(how_fast)
-    return workspace.step("embed", identity)
+    return workspace.step("embed", [identity(spec), caption])
 
 
 def run(

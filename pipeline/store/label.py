@@ -46,7 +46,7 @@ class Labeller:
     def pattern(self) -> re.Pattern[str]:
         """Any name as whole words, the longest first."""
         longest_first = sorted(self.index, key=len, reverse=True)
-        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+        return re.compile(rf"(?<!\w)(?=({'|'.join(map(re.escape, longest_first))})(?!\w))")
 
     def raw(self, fields: Mapping[str, Any], caption: str | None) -> str | None:
         """Return the label as it was crawled."""

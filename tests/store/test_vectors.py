@@ -62,7 +62,7 @@ def test_vectors_are_taken_from_every_place_in_row_order(corpus, where):
 
     unit = given / np.linalg.norm(given, axis=1, keepdims=True)
     np.testing.assert_allclose(stored(table, IMAGE), unit, atol=1e-3)
-    assert [None] * ROWS == table[TEXT].to_pylist()
+    assert table[TEXT].to_pylist() == [None] * ROWS
 
 
 def test_a_vector_that_is_no_direction_is_quarantined(corpus):
@@ -73,9 +73,9 @@ def test_a_vector_that_is_no_direction_is_quarantined(corpus):
     table = run(corpus, image=f"{corpus}/image.npy", text=f"{corpus}/both.npz#b32_txt")
 
     faults = table["fault"].to_pylist()
-    assert [3, 5] == [i for i, fault in enumerate(faults) if fault == "bad-vector"]
+    assert [i for i, fault in enumerate(faults) if fault == "bad-vector"] == [3, 5]
     ledger = ds.dataset(corpus / "o" / "ledger").to_table()
-    assert 2 == ledger["action"].to_pylist().count("quarantine")
+    assert ledger["action"].to_pylist().count("quarantine") == 2
 
 
 def test_too_few_vectors_are_refused(corpus):
@@ -98,4 +98,4 @@ def test_a_pattern_without_files_is_refused(corpus):
 
 
 def test_files_of_a_column_are_none():
-    assert [] == VectorSpec(image="column:img", classes="c.npy").files()
+    assert VectorSpec(image="column:img", classes="c.npy").files() == []

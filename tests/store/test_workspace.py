@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -5,6 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from pipeline import schema
 from pipeline.errors import SchemaError
@@ -38,10 +40,9 @@ def test_a_key_does_not_depend_on_the_order_of_a_mapping(config):
 
 @given(st.lists(configs, max_size=4), st.lists(configs, max_size=4))
 def test_different_parts_have_different_keys(one, other):
-    is_same = repr(one) == repr(other) or key_of(*one) == key_of(*other)
+    is_same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
     assert (key_of(*one) == key_of(*other)) == is_same
-    assert key_of(*one, "more") != key_of(*one)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_an_index_is_written_before_the_file_that_completes_the_state(workspace,
 
 
 def test_no_object_is_pickled_into_a_state(workspace):
-    with pytest.raises((ValueError, KeyError, TypeError)):
+    with pytest.raises(SafetensorError, match="object"):
         workspace.save_state("match", "key", {"objects": np.array([{}, []], dtype=object)})
 
     assert workspace.load_state("match", "key") is None
@@ -248,7 +249,7 @@ def test_a_pickle_in_the_place_of_a_state_is_not_loaded(workspace, tmp_path):
     folder = workspace.state_folder("match", "key")
     files.write(files.join(folder, STATE), pickle.dumps(Bomb()))
 
-    with pytest.raises(Exception, match=r".+"):
+    with pytest.raises(SafetensorError):
         workspace.load_state("match", "key")
 
     assert not marker.exists()

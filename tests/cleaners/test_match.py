@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pipeline.cleaners.match import Match
+from pipeline.contract import Classes
+from pipeline.engine.local import TableRows
+from pipeline.errors import FitError
+from tests.corpora import plant, tabulate, unit
+
+
+def clean(corpus, **options):
+    cleaner = Match(**options)
+    added = cleaner.score(cleaner.fit(corpus.rows()), corpus.table)
+    return {c: added[c].to_numpy(zero_copy_only=False) for c in added.column_names}
+
+
+def auroc(corpus, score, fault):
+    seen = np.isin(corpus.fault, ["clean", fault]) & ~np.isnan(score.astype(float))
+    return roc_auc_score(corpus.fault[seen] == fault, score[seen])
+
+
+CORPORA = {
+    "all faults": {},
+    "asymmetric": {"asymmetric": True},
+    "classes whose names say nothing": {"named": False},
+    "hard": {"spread": 1.2},
+}
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_planted_fault_ranks_above_clean_rows(name):
+    corpus = plant(1500, 8, 32, **CORPORA[name])
+    scores = clean(corpus)
+
+    assert auroc(corpus, scores["match.label"], "wrong-label") > 0.98
+    assert auroc(corpus, scores["match.outlier"], "foreign-image") > 0.95
+    assert auroc(corpus, scores["match.caption"], "wrong-text") > 0.85
+
+
+def test_wrong_labels_are_put_right():
+    corpus = plant(1500)
+    scores = clean(corpus)
+    wrong = corpus.fault == "wrong-label"
+
+    assert np.mean(scores["match.prediction"][wrong] == corpus.true[wrong]) > 0.95
+    assert np.mean(scores["match.label"][corpus.fault == "clean"] < 0.5) > 0.97
+
+
+def test_without_captions_images_are_enough():
+    corpus = plant(1500, flip=0.15, swap=0.0, empty=0.85, foreign=0.0)
+    text = np.zeros((1500, 32), np.float16)
+    image = np.stack(corpus.table["embedding.image"].to_pylist())
+    label = corpus.table["label"].to_numpy()
+    table = tabulate(image, text, np.zeros(1500, bool), label)
+    scores = clean(type(corpus)(table, corpus.classes, corpus.fault, corpus.true))
+    wrong = corpus.fault == "wrong-label"
+
+    assert roc_auc_score(wrong, scores["match.label"]) > 0.98
+    assert np.isnan(scores["match.caption"].astype(float)).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"empty": 0.5}, {"spread": 1.0}])
+def test_a_clean_corpus_stays_clean(options):
+    corpus = plant(1200, **({"flip": 0.0, "swap": 0.0, "foreign": 0.0} | options))
+    scores = clean(corpus)
+
+    for column in ("match.label", "match.outlier", "match.caption"):
+        assert np.nanmean(scores[column].astype(float) > 0.5) < 0.02
+
+
+def polysemous(seed=0, num_classes=4, num_dims=32):
+    """Plant classes of which 70 % of the images mean something else, as their captions tell."""
+    rng = np.random.default_rng(seed)
+    centre = unit(rng.normal(size=(num_classes, num_dims)))
+    other = unit(rng.normal(size=(num_classes, num_dims)))
+    label = rng.integers(0, num_classes, 1200)
+    right = rng.random(1200) < 0.3
+    shown = np.where(right[:, None], centre[label], other[label])
+    noise = rng.normal(size=(2, 1200, num_dims)) / np.sqrt(num_dims)
+    told = rng.random(1200) < 0.6
+    table = tabulate(unit(shown + 0.4 * noise[0]), unit(shown + 0.4 * noise[1]), told, label)
+    return table, centre, label, right
+
+
+def test_captions_pick_the_meaning_that_the_majority_of_images_lacks():
+    table, centre, label, right = polysemous()
+    classes = Classes(name=tuple("abcd"), embedding=centre.astype(np.float32))
+    state = Match().fit(TableRows((table,), classes))
+
+    image = np.stack(table["embedding.image"].to_pylist())
+    mean = unit(np.stack([image[label == c].mean(axis=0) for c in range(4)]))
+    shown = state.evidence.prototypes
+    anchored = np.array([(shown.whole[shown.label == c] @ centre[c]).max() for c in range(4)])
+    assert (np.einsum("kd,kd->k", mean, centre) < 0.75).all()
+    assert (anchored > 0.85).all()
+    scores = Match().score(state, table)["match.protected"].to_numpy(zero_copy_only=False)
+    assert right[scores].mean() > 0.9
+
+
+def test_one_template_caption_does_not_fill_the_clean_rows():
+    corpus = plant(800, 4, flip=0.0, swap=0.0, empty=0.0, foreign=0.0)
+    image, text = (
+        np.stack(corpus.table[f"embedding.{c}"].to_pylist()).astype(float)
+        for c in ("image", "text")
+    )
+    spam = np.random.default_rng(0).random(800) < 0.4
+    label = corpus.table["label"].to_numpy()
+    text[spam] = corpus.classes.embedding[label[spam]]
+    image[spam] = unit(np.random.default_rng(1).normal(size=(int(spam.sum()), image.shape[1])))
+    table = tabulate(image, text, np.ones(800, bool), label)
+    cleaner = Match(clean_rows=20)
+    rows = TableRows((table,), corpus.classes)
+    protected = cleaner.score(cleaner.fit(rows), table)["match.protected"].to_numpy(
+        zero_copy_only=False
+    )
+
+    assert spam[protected].mean() < 0.2
+
+
+@pytest.mark.parametrize("parts", [1, 4, 13])
+def test_clean_rows_do_not_depend_on_the_number_of_shards(parts):
+    corpus = plant(600)
+    expected = Match().fit(corpus.rows(1)).protected
+
+    np.testing.assert_array_equal(Match().fit(corpus.rows(parts)).protected, expected)
+
+
+def test_ranking_by_reciprocal_neighbours_works_too():
+    corpus = plant(800, 4)
+    scores = clean(corpus, ranking="reciprocal")
+
+    assert auroc(corpus, scores["match.label"], "wrong-label") > 0.98
+    assert scores["match.protected"].sum() > 50
+
+
+def test_prototypes_are_stored_as_faiss_indices():
+    corpus = plant(400, 4)
+    arrays = Match().dump(Match().fit(corpus.rows()))
+
+    assert {"prototypes.faiss", "class-0.faiss", "class-3.faiss"} <= arrays.keys()
+    assert arrays["prototypes.faiss"].dtype == np.uint8
+
+
+def test_no_labels_at_all_is_an_error():
+    corpus = plant(20)
+    image = np.zeros((20, 32), np.float16)
+    table = tabulate(image, image, np.ones(20, bool), np.full(20, -1))
+
+    with pytest.raises(FitError, match="must have labelled rows"):
+        Match().fit(TableRows((table,), corpus.classes))

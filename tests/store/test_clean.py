@@ -1,0 +1,202 @@
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.contract import Classes
+from pipeline.engine.local import LocalEngine
+from pipeline.errors import FitError, SchemaError
+from pipeline.store.clean import clean
+from pipeline.store.rows import StoredRows
+
+CLASSES = Classes(name=("cat", "dog"), embedding=np.eye(2, 4, dtype=np.float32))
+FITS: list[str] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Far:
+    """Suspects what is far from the mean."""
+
+    reach: float = 10.0
+
+    name: ClassVar[str] = "far"
+    reads: ClassVar[tuple[str, ...]] = ("x",)
+    adds: ClassVar[pa.Schema] = pa.schema([("far.score", pa.float32())])
+
+    def fit(self, rows):
+        FITS.append(self.name)
+        total, count = rows.select("x").reduce(
+            lambda t: (sum(t["x"].to_pylist()), len(t)), lambda a, b: (a[0] + b[0], a[1] + b[1])
+        )
+        if not count:
+            raise FitError("far needs a row")
+        return total / count
+
+    def score(self, state, batch):
+        gap = np.abs(batch["x"].to_numpy() - state) / self.reach
+        return pa.table({"far.score": gap.astype(np.float32)})
+
+    def dump(self, state):
+        return {"mean": np.array([state])}
+
+    def load(self, arrays):
+        return float(arrays["mean"][0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Next(Far):
+    """Reads what another cleaner has added."""
+
+    name: ClassVar[str] = "next"
+    reads: ClassVar[tuple[str, ...]] = ("x", "far.score")
+    adds: ClassVar[pa.Schema] = pa.schema([("next.score", pa.float32())])
+
+    def score(self, _state, batch):
+        return pa.table({"next.score": batch["far.score"]})
+
+
+def wrong(answer):
+    @dataclass(frozen=True, kw_only=True)
+    class Wrong(Far):
+        def score(self, _state, batch):
+            return answer(batch)
+
+    return Wrong()
+
+
+@pytest.fixture
+def rows(run):
+    step = run.workspace.step("embed", {})
+    step.write("a", pa.table({"x": [1.0, 2.0, 9.0], "fault": pa.array([None, None, "broken"])}))
+    step.write("b", pa.table({"x": [7.0, 3.0], "fault": pa.array(["broken"] * 2)}))
+    step.write("c", pa.table({"x": [3.0], "fault": pa.array([None], pa.string())}))
+    FITS.clear()
+    return StoredRows(LocalEngine(), CLASSES, ("a", "b", "c"), ((step, ("x", "fault")),))
+
+
+def scores(rows, column="far.score"):
+    return [rows.stored(name, [column])[column].to_pylist() for name in rows.fragments]
+
+
+def test_quarantined_rows_have_no_say_and_no_score(run, rows):
+    cleaned = clean(run, Far(), rows, 6)
+
+    expected = [[np.float32(0.1), 0.0, None], [None, None], [np.float32(0.1)]]
+    assert scores(cleaned) == expected
+
+
+def test_a_cleaner_is_fitted_once(run, rows):
+    first = clean(run, Far(), rows, 6)
+    again = clean(run, Far(), rows, 6)
+
+    assert FITS == ["far"]
+    assert scores(again) == scores(first)
+
+
+def test_a_state_is_reused_when_scores_are_lost(run, rows, tmp_path):
+    first = clean(run, Far(), rows, 6)
+    expected = scores(first)
+    (lost,) = (tmp_path / "workspace").rglob("far-*/b.parquet")
+    lost.unlink()
+
+    again = clean(run, Far(), rows, 6)
+
+    assert FITS == ["far"]
+    assert scores(again) == expected
+
+
+def test_another_setting_or_corpus_is_fitted_anew(run, rows):
+    clean(run, Far(), rows, 6)
+    clean(run, Far(reach=5.0), rows, 6)
+    clean(run, Far(), replace(rows, fragments=("a", "c")), 4)
+
+    assert FITS == ["far"] * 3
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        Classes(name=("cat", "cow"), embedding=CLASSES.embedding),
+        Classes(name=("cat", "dog"), embedding=CLASSES.embedding[:, ::-1].copy()),
+    ],
+    ids=["other names", "other prototypes"],
+)
+def test_other_classes_are_fitted_anew(run, rows, classes):
+    clean(run, Far(), rows, 6)
+    clean(run, Far(), replace(rows, classes=classes), 6)
+
+    assert FITS == ["far"] * 2
+
+
+def test_a_cleaner_reads_what_an_earlier_one_added(run, rows):
+    cleaned = clean(run, Next(), clean(run, Far(), rows, 6), 6)
+
+    assert scores(cleaned, "next.score") == scores(cleaned)
+
+
+def test_another_setting_of_an_earlier_cleaner_counts(run, rows):
+    one = clean(run, Next(), clean(run, Far(), rows, 6), 6)
+    two = clean(run, Next(), clean(run, Far(reach=1.0), rows, 6), 6)
+
+    assert scores(one, "next.score") != scores(two, "next.score")
+
+
+def test_a_state_passes_through_its_file(run, rows):
+    @dataclass(frozen=True, kw_only=True)
+    class Forgets(Far):
+        def load(self, _arrays):
+            return 0.0
+
+    assert scores(clean(run, Forgets(), rows, 6))[2] == [np.float32(0.3)]
+
+
+def test_wrong_columns_are_a_schema_error(run, rows):
+    misnamed = wrong(lambda batch: pa.table({"far.wrong": batch["x"]}))
+
+    with pytest.raises(SchemaError, match=r"far must add \['far.score'\], got \['far.wrong'\]"):
+        clean(run, misnamed, rows, 6)
+
+
+@pytest.mark.parametrize("size", [-1, 1])
+def test_a_wrong_number_of_rows_is_a_schema_error(run, rows, size):
+    def resized(batch):
+        return pa.table({"far.score": pa.array([0.5] * max(len(batch) + size, 0), pa.float32())})
+
+    with pytest.raises(SchemaError, match="far"):
+        clean(run, wrong(resized), rows, 6)
+
+
+def test_a_wrong_type_is_a_schema_error(run, rows):
+    text = wrong(lambda batch: pa.table({"far.score": pa.array(["x"] * len(batch))}))
+
+    with pytest.raises(SchemaError, match="far"):
+        clean(run, text, rows, 6)
+
+
+def test_nan_is_a_schema_error(run, rows):
+    def undefined(batch):
+        return pa.table({"far.score": pa.array([float("nan")] * len(batch), pa.float32())})
+
+    with pytest.raises(SchemaError, match=r"far\.score"):
+        clean(run, wrong(undefined), rows, 6)
+
+
+def test_an_error_of_a_fit_is_handed_on_and_leaves_no_state(run, rows):
+    empty = replace(rows, fragments=("b",))
+
+    for _ in range(2):
+        with pytest.raises(FitError, match="needs a row"):
+            clean(run, Far(), empty, 2)
+
+
+def test_progress_tells_what_was_reused(run, rows):
+    clean(run, Far(), rows, 6)
+    clean(run, Far(), rows, 6)
+
+    assert [(t.name, t.rows, t.reused) for t in run.timings] == [
+        ("fit far", 6, 0),
+        ("score far", 6, 0),
+        ("score far", 6, 6),
+    ]
