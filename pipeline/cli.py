@@ -14,7 +14,7 @@ from pipeline import show
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine
 from pipeline.engine.ray import RayEngine
-from pipeline.errors import CurationError
+from pipeline.errors import CurationError, RecipeError
 from pipeline.plan import plan as make_plan
 from pipeline.progress import track
 from pipeline.recipe import Recipe, load_recipe, parse_recipe
@@ -121,13 +121,16 @@ def overrides(
         key, equals, value = setting.partition("=")
         if not equals:
             raise typer.BadParameter(f"--set {setting!r} must be KEY=VALUE")
-        chosen[key] = yaml_value(value)
+        chosen[key] = yaml_value(key, value)
     return chosen
 
 
-def yaml_value(text: str) -> Any:
+def yaml_value(key: str, text: str) -> Any:
     """Return a value as YAML reads it: `3` is a number, `null` is None."""
-    return yaml.safe_load(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {key}={text} must be YAML: {error.__class__.__name__}") from error
 
 
 def demo_recipe() -> Recipe:

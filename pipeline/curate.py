@@ -23,7 +23,7 @@ from pipeline.store.pages import write_report
 from pipeline.store.publish import claim, pack, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run, Track, versions
-from pipeline.store.settle import CountCut, settle, summarise
+from pipeline.store.settle import count_cut, settle, summarise
 from pipeline.store.workspace import Workspace, key_of
 
 Value = TypeVar("Value")
@@ -68,7 +68,7 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     started = datetime.now(timezone.utc)
     shards = find_shards(given(recipe.source.path, "source.path", "--source"))
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
-    key = key_of(recipe.model_dump(mode="json", exclude={"name"}), [s.identity for s in shards])
+    key = key_of(recipe.to_yaml(), entries, [shard.identity for shard in shards])
     run = Run(key, Workspace(workspace), engine, track)
     claim(output, key)
 
@@ -105,8 +105,7 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
     write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
     sweep(output, len(stats), num_ledgers)
-    captions_cut = sum(n for _, n in engine.each(CountCut(embedded), catalog.identity))
-    publish(run, output, stats, summary, catalog.faults, captions_cut)
+    publish(run, output, stats, summary, catalog.faults, count_cut(run, embedded, catalog.identity))
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
     return Outcome(output, files.join(output, REPORT), summary, seconds)
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pipeline.curate import given
 from pipeline.embed.decode import Picture, decode
-from pipeline.embed.encoder import frontend
+from pipeline.embed.frontend import frontend
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.shards import files

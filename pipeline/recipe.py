@@ -1,18 +1,18 @@
 """The recipe: one strict YAML file that says what to do, never where it runs."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from pipeline.cleaners import CLEANERS
 from pipeline.contract import Cleaner
-from pipeline.embed.encoder import EncoderSpec
+from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.policy.presets import PRESETS
-from pipeline.policy.rules import Policy
+from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
 from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
 from pipeline.store.publish import PackSpec
 from pipeline.store.vectors import VectorSpec
@@ -102,6 +102,8 @@ class Recipe(Strict):
         known = set(GIVEN)
         added: set[str] = set()
         for cleaner in self.cleaners:
+            if added & set(cleaner.adds.names):
+                raise RecipeError(f"cleaner {cleaner.name} stands in the recipe twice")
             require(f"cleaner {cleaner.name}", cleaner.reads, known)
             added |= set(cleaner.adds.names)
             known |= added
@@ -123,14 +125,20 @@ def build_cleaner(item: Any) -> Cleaner[Any]:
     """Return the cleaner that a recipe entry describes: `match` or `{match: {rounds: 3}}`."""
     if isinstance(item, str):
         item = {item: {}}
-    if not isinstance(item, dict):
-        return item  # already built
-    if len(item) != 1:
-        raise ValueError(f"a cleaner is one name with its settings, got {sorted(item)}")
+    if is_dataclass(item) and not isinstance(item, type):
+        return cast("Cleaner[Any]", item)  # already built
+    if not isinstance(item, dict) or len(item) != 1:
+        raise ValueError(f"a cleaner is one name with its settings, or a name, got {item!r}")
     (name, settings), *_ = item.items()
     if name not in CLEANERS:
         known = ", ".join(CLEANERS)
-        raise ValueError(f"{name!r} is no cleaner{did_you_mean(name, CLEANERS)} (known: {known})")
+        raise ValueError(
+            f"{name!r} is no cleaner{did_you_mean(str(name), CLEANERS)} (known: {known})"
+        )
+    if not isinstance(settings or {}, dict):
+        raise ValueError(  # noqa: TRY004  (pydantic collects ValueErrors)
+            f"cleaner {name} must have a mapping of settings, got {settings!r}"
+        )
     return settings_of(CLEANERS[name], f"cleaner {name}", settings or {})
 
 
@@ -160,12 +168,21 @@ def load_recipe(path: str, overrides: dict[str, Any] | None = None) -> Recipe:
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {path} must be a mapping, got {type(raw).__name__}")
     for dotted, value in (overrides or {}).items():
-        *parents, last = dotted.split(".")
-        part = raw
-        for parent in parents:
-            part = part.setdefault(parent, {})
-        part[last] = value
+        override(raw, dotted, value)
     return parse_recipe(raw, path)
+
+
+def override(raw: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a key such as `source.path` of a recipe that is not parsed yet."""
+    *parents, last = dotted.split(".")
+    part = raw
+    for parent in parents:
+        if part.get(parent) is None:
+            part[parent] = {}
+        part = part[parent]
+        if not isinstance(part, dict):
+            raise RecipeError(f"{dotted} cannot be set: {parent} is {part!r}, which has no keys")
+    part[last] = value
 
 
 def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -183,9 +200,9 @@ def complaint(item: Any) -> str:
     """Return one validation error in our words."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        owners: dict[str, type[BaseModel]] = {"source": SourceSpec, "policy": Policy}
-        owner = owners.get(str(item["loc"][0]), Recipe)
-        hint = did_you_mean(str(item["loc"][-1]), owner.model_fields)
-        return f"unknown key {key!r}{hint}"
+        owners = {"source": (SourceSpec,), "policy": (Policy, Drop, DropEmpty, Relabel)}
+        kinds = owners.get(str(item["loc"][0]), (Recipe,)) if len(item["loc"]) > 1 else (Recipe,)
+        known = [name for kind in kinds for name in kind.model_fields]
+        return f"unknown key {key!r}{did_you_mean(str(item['loc'][-1]), known)}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{key}: {message}, got {item['input']!r}"

@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from pipeline.curate import Outcome, curate
-from pipeline.embed.encoder import EncoderSpec
+from pipeline.embed.spec import EncoderSpec
 from pipeline.engine.local import LocalEngine
 from pipeline.recipe import Recipe, parse_recipe
 from pipeline.store.run import Run
 from pipeline.store.workspace import Workspace
+
+settings.register_profile("shared-machine", deadline=None)  # a busy machine is no fault
+settings.load_profile("shared-machine")
 
 NAMES = ("red panda", "snow goose", "oak")
 CONFIG = {

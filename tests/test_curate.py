@@ -184,6 +184,7 @@ def test_a_run_that_was_killed_continues_to_the_same_output(
     assert published_bytes(tmp_path / "output") == published_bytes(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_policy_acts_on_the_columns_of_a_cleaner(undisturbed, crawl):
     rows = ledger_of(undisturbed).to_pylist()
     kept = [row for row in rows if row["action"] == "keep"]
@@ -258,6 +259,7 @@ def test_a_changed_class_file_withdraws_the_manifest_before_any_shard_is_rewritt
     assert not (tmp_path / "output" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_the_source_folder_is_refused_as_the_output(tmp_path, make_crawl, raw_recipe, track):
     crawl = make_crawl(tmp_path)
     before = {path: path.read_bytes() for path in crawl.folder.iterdir()}
@@ -296,6 +298,7 @@ def test_a_corpus_without_samples_is_refused(tmp_path, raw_recipe, track, make_t
         run_again(recipe, tmp_path, track)
 
 
+@pytest.mark.slow
 def test_a_cut_shard_gives_its_intact_samples_and_is_named(tmp_path, make_crawl, raw_recipe, track):
     crawl = make_crawl(tmp_path)
     shard = crawl.folder / "00001.tar"
@@ -313,6 +316,7 @@ def test_a_cut_shard_gives_its_intact_samples_and_is_named(tmp_path, make_crawl,
     assert 20 < outcome.summary.rows < 40
 
 
+@pytest.mark.slow
 def test_half_characters_in_json_do_not_stop_a_run(
     tmp_path, raw_recipe, track, make_tar_file, make_picture
 ):

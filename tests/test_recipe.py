@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from pipeline.cleaners import CLEANERS
-from pipeline.embed.encoder import EncoderSpec
+from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError
 from pipeline.policy.presets import PRESETS
 from pipeline.recipe import Recipe, build_cleaner, load_recipe, parse_recipe
 from pipeline.store.publish import PackSpec
 
 DEFAULT = Path(__file__).parents[1] / "jobs" / "recipes" / "default.yaml"
-BARE = {"policy": {"name": "none", "rules": []}}
+BARE = {"cleaners": [], "policy": {"name": "none", "rules": []}}
 RULE = {"rule": "drop", "reason": "far", "column": "one.score", "above": 0.5}
 
 
@@ -54,13 +54,15 @@ def load(tmp_path):
     return write_and_load
 
 
-def test_a_recipe_without_cleaners_takes_all_defaults():
-    recipe = parse_recipe(BARE)
+def test_an_empty_recipe_takes_all_defaults():
+    recipe = parse_recipe({})
 
     assert recipe.encoder == EncoderSpec()
     assert recipe.pack == PackSpec()
     assert recipe.source.fragment_rows == 1024
-    assert (recipe.name, recipe.classes, recipe.cleaners) == ("winnow", None, ())
+    assert (recipe.name, recipe.classes) == ("winnow", None)
+    assert [cleaner.name for cleaner in recipe.cleaners] == list(CLEANERS)
+    assert recipe.policy is PRESETS["balanced"]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +174,8 @@ def test_a_cleaner_is_a_name_or_a_name_with_settings(tuned):
         ({"tuned": {"dpth": 1}}, "cleaner tuned has no setting 'dpth'; did you mean 'depth'"),
         ({"tuned": {"name": "x"}}, "cleaner tuned has no setting 'name'"),
         ({"tuned": {"depth": "deep"}}, "depth"),
-        ({"tuned": {}, "match": {}}, "a cleaner is one name with its settings"),
-        ({}, "a cleaner is one name with its settings"),
+        ({"tuned": {}, "match": {}}, "one name with its settings"),
+        ({}, "one name with its settings"),
     ],
 )
 def test_a_mistake_in_a_cleaner_is_named(tuned, item, complaint):
@@ -365,14 +367,14 @@ def flattened(raw, prefix=""):
 
 def test_what_the_default_recipe_says_is_what_is_done_without_it():
     raw = yaml.safe_load(DEFAULT.read_text())
-    cleaners = raw.pop("cleaners")
+    cleaners = tuple(build_cleaner(item) for item in raw.pop("cleaners"))
     said = dict(flattened(raw))
     defaults = dict(flattened(parse_recipe(BARE).model_dump(mode="json")))
 
     assert said.pop("name") == "default"
     assert PRESETS[said.pop("policy")] == Recipe.model_fields["policy"].default
     assert said == {key: defaults[key] for key in said}
-    assert all(name in CLEANERS for name in cleaners)
+    assert cleaners == parse_recipe({}).cleaners
 
 
 def test_the_default_recipe_is_valid():

@@ -1,4 +1,4 @@
-"""Print the figures of the README: `python -m jobs.bench [embed | crawl CRAWL ... | vectors DIR]`."""
+"""Print the figures of the README: `python -m jobs.bench [embed | storage | crawl | vectors]`."""
 
 import argparse
 

@@ -62,7 +62,7 @@ def auroc(rows: pd.DataFrame, fault: str, column: str) -> float:
 
 
 def decisions(rows: pd.DataFrame) -> dict[str, object]:
-    """Return precision, recall, F1 of label noise, share of clean rows kept, and of labels mended."""
+    """Return F1 of label noise, the share of clean rows kept and that of labels mended."""
     clean, wrong = rows["fault"].isna(), rows["fault"] == "wrong-label"
     noisy = rows["fault"].isin(NOISE)
     flagged = rows["action"] != "keep"

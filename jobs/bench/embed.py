@@ -22,7 +22,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pipeline.embed.decode import Picture, decode, stack
-from pipeline.embed.encoder import TINY, Encoder, EncoderSpec, frontend
+from pipeline.embed.encoder import Encoder
+from pipeline.embed.frontend import frontend
+from pipeline.embed.spec import TINY, EncoderSpec
 from pipeline.engine.ray import RayEngine
 from pipeline.shards.find import find_shards
 from pipeline.store import catalog as catalogs

@@ -1,14 +1,27 @@
 """Random crops, flips, small turns and colour changes, on whole batches."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_MOST_ZOOM_OUT = 1.08
-_MOST_TURN = math.radians(8)
 _LEAST_STRETCH = 0.8
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far each picture may be changed."""
+
+    zoom_out: Tensor
+    """`(n,)` greatest side seen, as a share of the picture's; what lies outside is its edge."""
+    turn: Tensor
+    """`(n,)` greatest turn in degrees."""
+    crop: float
+    """Least share of a side that is kept."""
+    jitter: float
+    """Greatest relative change of contrast and saturation; of brightness half of it."""
 
 
 def normalize(pixel: Tensor) -> Tensor:
@@ -16,37 +29,37 @@ def normalize(pixel: Tensor) -> Tensor:
     return pixel.float().div_(127.5).sub_(1)
 
 
-def augment(pixel: Tensor, crop: float, jitter: float, generator: torch.Generator) -> Tensor:
+def augment(pixel: Tensor, reach: Reach, generator: torch.Generator) -> Tensor:
     """Return normalised, augmented pictures.
 
     Parameters
     ----------
     pixel
         `(n, 3, side, side)` uint8.
-    crop
-        Least share of a side that is kept.
-    jitter
-        Greatest relative change of contrast and saturation; of brightness half of it.
+    reach
+        Limits of the changes.
     generator
         Source of every random choice.
     """
     grid = functional.affine_grid(
-        _random_affine(len(pixel), crop, generator), list(pixel.shape), align_corners=False
+        _random_affine(reach, generator), list(pixel.shape), align_corners=False
     )
     picture = functional.grid_sample(
         normalize(pixel), grid, padding_mode="border", align_corners=False
     )
-    return _jitter(picture, jitter, generator).contiguous(memory_format=torch.channels_last)
+    return _jitter(picture, reach.jitter, generator).contiguous(memory_format=torch.channels_last)
 
 
-def _random_affine(num: int, crop: float, generator: torch.Generator) -> Tensor:
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(num, generator=generator) * (high - low) + low
+def _random_affine(reach: Reach, generator: torch.Generator) -> Tensor:
+    most = reach.zoom_out + 0.02
 
-    scale = uniform(crop, _MOST_ZOOM_OUT)
+    def uniform(low: float | Tensor, high: float | Tensor) -> Tensor:
+        return torch.rand(len(most), generator=generator) * (high - low) + low
+
+    scale = uniform(reach.crop, reach.zoom_out)
     stretch = torch.exp(uniform(math.log(_LEAST_STRETCH), -math.log(_LEAST_STRETCH)) / 2)
-    width, height = (scale * stretch).clamp(max=1.1), (scale / stretch).clamp(max=1.1)
-    turn = uniform(-_MOST_TURN, _MOST_TURN)
+    width, height = (scale * stretch).minimum(most), (scale / stretch).minimum(most)
+    turn = torch.deg2rad(uniform(-reach.turn, reach.turn))
     flip = (uniform(0, 1) < 0.5).float() * 2 - 1  # noqa: PLR2004
     right = uniform(-1, 1) * (1 - width).clamp(min=0)
     down = uniform(-1, 1) * (1 - height).clamp(min=0)

@@ -15,6 +15,7 @@ from jobs.tiny.captions import Texts
 from jobs.tiny.render import Fonts, Glyph, draw, emoji_glyphs, icon_glyphs
 
 SOURCES = ("tiny", "shop", "flickr", "garment", "recipe", "emoji", "icon")
+DRAWN = ("emoji", "icon")
 _UNSURE = (None, "Not sure", "Other", "Skip")
 _VALIDATION_STEP = 50
 _NUM_EMOJI_VARIANTS = 5

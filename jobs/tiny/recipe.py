@@ -41,6 +41,13 @@ class Recipe:
     crop: float
     """Least share of a side that a random crop keeps."""
     jitter: float
+    zoom_out: float
+    turn: float
+    """Limits of zooming out (share of a side) and turning (degrees)."""
+    wide_from: int
+    wide_zoom_out: float
+    wide_turn: float
+    """The step from which drawn pictures get wider limits, and these limits."""
     checkpoint_steps: int
     fonts: Fonts
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from jobs.tiny import loss, metrics
-from jobs.tiny.augment import augment
+from jobs.tiny.augment import Reach, augment
 from jobs.tiny.corpus import Batch, Corpus, build_corpus, draw_batch, load_or_build
-from jobs.tiny.data import read_classes, read_rows
+from jobs.tiny.data import DRAWN, read_classes, read_rows
 from jobs.tiny.export import new_model, write_weights
 from jobs.tiny.recipe import Recipe
 from jobs.tiny.text import encode_texts
@@ -64,7 +64,7 @@ class Training:
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 7919 + self.step)
         pixel = self.corpus.pixel[batch.row]
-        picture = augment(pixel, recipe.crop, recipe.jitter, generator)
+        picture = augment(pixel, self._reach(batch.row), generator)
         with torch.autocast("cpu", torch.bfloat16):
             embedding = self.model.encode_image(picture)
             text = encode_texts(self.model, batch.token)
@@ -83,6 +83,14 @@ class Training:
             "logit": recipe.logit_weight * taught,
             "feature": recipe.feature_weight * seen,
         }
+
+    def _reach(self, row: Tensor) -> Reach:
+        recipe = self.recipe
+        is_drawn = torch.isin(row, torch.cat([self.corpus.rows[name] for name in DRAWN]))
+        is_wide = is_drawn & (self.step >= recipe.wide_from)
+        zoom_out = torch.where(is_wide, recipe.wide_zoom_out, recipe.zoom_out)
+        turn = torch.where(is_wide, recipe.wide_turn, recipe.turn)
+        return Reach(zoom_out, turn, recipe.crop, recipe.jitter)
 
     @torch.no_grad()
     def _average_weights(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.embed.encoder import Frontend
+from pipeline.embed.frontend import Frontend
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are quarantined before decoding: Pillow's own bomb limit."""

@@ -1,25 +1,17 @@
-"""The two towers: the only place that knows open_clip."""
+"""The two towers of an open_clip model, on one device."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from numpy.typing import NDArray
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
-from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
-from torchvision.transforms import Compose
 
+from pipeline.embed.spec import EncoderSpec, create, describe
 from pipeline.errors import RecipeError, did_you_mean
 
-TINY = "winnow-tiny"
 EARLY_BLOCKS = (
     "transformer.resblocks.1",
     "layer2",
@@ -28,51 +20,6 @@ EARLY_BLOCKS = (
     "trunk.blocks.1",
 )
 """Where known image towers keep the second block, LSA's choice (Albert et al., 2024)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderSpec:
-    """Which encoder to load and how to run it."""
-
-    model: str = TINY
-    """`winnow-tiny`, an open_clip model name, or `local-dir:PATH` in open_clip's own layout."""
-    pretrained: str | None = None
-    """A pretrained tag of open_clip, or the path of a safetensors checkpoint."""
-    precision: str = "auto"
-    """`fp32`, `bf16`, `fp16`, or `auto`: bf16 where the processor has it, else fp32."""
-    early: str | None = None
-    """Module of the image tower whose pooled output is the early-block vector; null = find it."""
-    batch_rows: int = 256
-    """Rows of one forward pass."""
-
-    @property
-    def source(self) -> str:
-        """The name under which open_clip finds the model."""
-        bundled = Path(__file__).parent / "winnow_tiny"
-        return f"local-dir:{bundled}" if self.model == TINY else self.model
-
-
-@dataclass(frozen=True)
-class Frontend:
-    """What turns pictures and captions into arrays; cheap to build, runs beside the readers."""
-
-    resize: Callable[[Any], Any]
-    tokenizer: Callable[..., torch.Tensor]
-    context_length: int
-
-    def tokens(self, captions: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return `(n, context_length)` token ids, and which captions were cut to fit."""
-        if not captions:
-            return np.zeros((0, self.context_length), np.int32), np.zeros(0, bool)
-        token = self.tokenizer(list(captions), context_length=self.context_length).numpy()
-        cut = np.zeros(len(captions), bool)
-        full = np.flatnonzero(token[:, -1] != 0)
-        if len(full):
-            longer = self.tokenizer(
-                [captions[int(i)] for i in full], context_length=self.context_length + 1
-            )
-            cut[full] = longer[:, -1].numpy() != 0
-        return token.astype(np.int32), cut
 
 
 class Encoder:
@@ -181,92 +128,12 @@ def find_early(visual: torch.nn.Module, wanted: str | None) -> torch.nn.Module |
     return modules[found[0]] if found else None
 
 
-@lru_cache(maxsize=2)
-def frontend(spec: EncoderSpec) -> Frontend:
-    """Return the resize and tokenisation that belong to an encoder, without building the model."""
-    config = describe(spec)
-    own = PreprocessCfg(size=config["vision_cfg"]["image_size"])
-    transform = image_transform_v2(
-        PreprocessCfg(**merge_preprocess_dict(own, published_preprocess(spec))), is_train=False
-    )
-    return Frontend(
-        resize=Compose(transform.transforms[:-2]),
-        tokenizer=open_clip.get_tokenizer(spec.source),
-        context_length=config["text_cfg"].get("context_length", 77),
-    )
-
-
-def published_preprocess(spec: EncoderSpec) -> dict[str, Any]:
-    """Return the preprocessing that was published with the weights, if any."""
-    if spec.source.startswith("local-dir:"):
-        file = Path(spec.source.removeprefix("local-dir:")) / "open_clip_config.json"
-        return dict(json.loads(file.read_text()).get("preprocess_cfg", {}))
-    return dict(get_pretrained_cfg(spec.model, spec.pretrained) or {}) if spec.pretrained else {}
-
-
-def create(spec: EncoderSpec) -> tuple[Any, Compose]:
-    """Return open_clip's model and its evaluation transform.
-
-    Raises
-    ------
-    RecipeError
-        If the model or its weights cannot be found.
-    """
-    try:
-        model, _, transform = open_clip.create_model_and_transforms(spec.source, spec.pretrained)
-    except (RuntimeError, FileNotFoundError, ValueError) as error:
-        hint = did_you_mean(spec.model, [TINY, *open_clip.list_models()])
-        raise RecipeError(
-            f"encoder {spec.model!r} with pretrained {spec.pretrained!r} cannot be loaded{hint} "
-            f"({error})"
-        ) from error
-    return model, transform
-
-
-@lru_cache(maxsize=8)
-def describe(spec: EncoderSpec) -> dict[str, Any]:
-    """Return open_clip's configuration of the model: `embed_dim`, `vision_cfg`, `text_cfg`."""
-    config = open_clip.get_model_config(spec.source)
-    if config is None:
-        hint = did_you_mean(spec.model, [TINY, *open_clip.list_models()])
-        raise RecipeError(f"encoder {spec.model!r} is not known to open_clip{hint}")
-    return dict(config)
-
-
-def weights_identity(spec: EncoderSpec) -> str:
-    """Return 16 hex digits of the hash of the weights, part of the key of every embedding."""
-    if spec.source.startswith("local-dir:"):
-        folder = Path(spec.source.removeprefix("local-dir:"))
-        files = sorted(folder.glob("open_clip_*")) or sorted(folder.glob("*.safetensors"))
-    elif spec.pretrained is None:
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(spec.model)[:5])
-        raise RecipeError(
-            f"encoder {spec.model!r} has no weights: set encoder.pretrained to a checkpoint, or to "
-            f"a tag ({tags or 'open_clip has none for it'})"
-        )
-    else:
-        tag = get_pretrained_cfg(spec.model, spec.pretrained)
-        files = [Path(download_pretrained(tag) if tag else spec.pretrained)]
-    digest = hashlib.blake2b(digest_size=8)
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def identity(spec: EncoderSpec) -> dict[str, Any]:
-    """Return what changes the vectors: weights, architecture, preprocessing and precision."""
-    return {
-        "weights": weights_identity(spec),
-        "config": describe(spec),
-        "preprocess": published_preprocess(spec),
-        "precision": spec.precision,
-        "early": spec.early,
-    }
-
-
 def resolve_precision(precision: str, device: str) -> torch.dtype:
     """Return the dtype to run in; `auto` is bf16 where the processor computes in it."""
     named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in ("auto", *named):
+        hint = did_you_mean(precision, ["auto", *named])
+        raise RecipeError(f"encoder.precision {precision!r} must be auto, fp32, bf16 or fp16{hint}")
     if precision != "auto":
         return named[precision]
     native = torch.cuda.is_bf16_supported() if device == "cuda" else has_cpu_bf16()

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Sample
 from pipeline.embed.decode import Picture, decode, stack
-from pipeline.embed.encoder import Encoder, Frontend
+from pipeline.embed.encoder import Encoder
+from pipeline.embed.frontend import Frontend
 from pipeline.schema import EARLY, IMAGE, SAMPLE, TEXT, vector
 
 
@@ -39,7 +40,7 @@ def prepare(shard: str, samples: Iterable[Sample], frontend: Frontend) -> Prepar
         rows.append(describe(shard, sample, decoded))
         if isinstance(decoded, Picture):
             pictures.append(decoded)
-            captions.append(sample.caption or "")
+            captions.append(well_formed(sample.caption or ""))
     written = [caption for caption in captions if caption.strip()]
     token, cut = frontend.tokens(written)
     mark_cut(rows, cut)
@@ -48,7 +49,8 @@ def prepare(shard: str, samples: Iterable[Sample], frontend: Frontend) -> Prepar
 
 def describe(shard: str, sample: Sample, decoded: Picture | str) -> dict[str, Any]:
     """Return the `schema.SAMPLE` row of a sample, given its picture or the fault."""
-    image, caption = sample.image or b"", sample.caption
+    image = sample.image or b""
+    caption = None if sample.caption is None else well_formed(sample.caption)
     picture = decoded if isinstance(decoded, Picture) else None
     return {
         "uid": hashlib.blake2b(image + (caption or "").encode(), digest_size=16).digest(),
@@ -57,13 +59,18 @@ def describe(shard: str, sample: Sample, decoded: Picture | str) -> dict[str, An
         "row": sample.row,
         "key": sample.key,
         "caption": caption,
-        "fields": json.dumps(sample.fields, ensure_ascii=False, sort_keys=True),
+        "fields": well_formed(json.dumps(sample.fields, ensure_ascii=False, sort_keys=True)),
         "extension": sample.extension,
         "width": picture.width if picture else None,
         "height": picture.height if picture else None,
         "caption_cut": False,
         "fault": decoded if isinstance(decoded, str) else None,
     }
+
+
+def well_formed(text: str) -> str:
+    """Return a text without the half characters that JSON can spell and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def mark_cut(rows: list[dict[str, Any]], cut: NDArray[np.bool_]) -> None:

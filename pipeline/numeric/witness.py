@@ -156,7 +156,8 @@ def learn_rates(
     counts = np.zeros((num_classes, num_classes))
     np.add.at(counts.T, said.label[seen], (weight[:, None] * verdict.posterior)[seen])
     noise = (counts.sum() - np.trace(counts) + 1.0) / (counts.sum() + 20.0)
-    backed = counts + 20.0 * _blunt(counts.sum(axis=0) + 1.0, noise)
+
+    backed = counts + 100.0 * _blunt(counts.sum(axis=0) + 1.0, noise)
     return replace(
         rates,
         prior=share,

@@ -160,7 +160,7 @@ def _members(sample: Sample, verdict: dict[str, Any]) -> Iterator[tuple[str, byt
     if "txt" in sample.members:
         yield "txt", sample.members["txt"]
     elif sample.caption is not None:
-        yield "txt", sample.caption.encode()
+        yield "txt", sample.caption.encode("utf-8", "replace")
     fields = {**sample.fields, "source_key": sample.key, "winnow": verdict}
     yield "json", _json(fields)
     for extension, data in sorted(sample.members.items()):

@@ -11,8 +11,10 @@ import yaml
 from numpy.typing import NDArray
 
 from pipeline.contract import Classes
-from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, weights_identity
+from pipeline.embed.encoder import Encoder
+from pipeline.embed.frontend import frontend
 from pipeline.embed.prompts import prompts, text_prototype
+from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.shards import files
 from pipeline.store.run import Run
@@ -53,9 +55,11 @@ def load_entries(uri: str) -> tuple[ClassEntry, ...]:
     """
     if not files.exists(uri):
         raise RecipeError(f"class file {uri} does not exist; set `classes` to a CSV or YAML file")
-    text = files.read_bytes(uri).decode("utf-8-sig")
     try:
+        text = files.read_bytes(uri).decode("utf-8-sig")
         raw = yaml.safe_load(text) if uri.endswith((".yaml", ".yml")) else read_csv(text)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"class file {uri} must be UTF-8, got {error.reason}") from error
     except (yaml.YAMLError, csv.Error) as error:
         raise RecipeError(f"class file {uri} cannot be parsed: {error}") from error
     if not isinstance(raw, list) or not raw:
@@ -88,10 +92,16 @@ def entry_of(uri: str, position: int, item: Any) -> ClassEntry:
             f"class file {uri} has an unknown column {column!r}{did_you_mean(column, COLUMNS)}; "
             f"known are {', '.join(COLUMNS)}"
         )
-    lists = {column: tuple(map(str, item.get(column) or ())) for column in LISTS}
+    lists = {column: texts(item.get(column)) for column in LISTS}
     return ClassEntry(
         name=str(item["name"]).strip(), definition=str(item.get("definition") or ""), **lists
     )
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Return a list of texts, which may be given as one text."""
+    given = [value] if isinstance(value, str) else value or []
+    return tuple(str(text) for text in given if str(text).strip())
 
 
 def normal(name: str) -> str:
@@ -112,7 +122,7 @@ def embed_classes(
     names = tuple(entry.name for entry in entries)
     if isinstance(spec, VectorSpec):
         return Classes(name=names, embedding=given_prototypes(spec, len(names)))
-    key = key_of([asdict(entry) for entry in entries], weights_identity(spec), spec.precision)
+    key = key_of([asdict(entry) for entry in entries], identity(spec))
     stored = run.workspace.load_state("classes", key)
     if stored is None:
         parts = [entry.parts() for entry in entries]

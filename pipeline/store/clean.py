@@ -1,11 +1,13 @@
 """Fit a cleaner once, score every fragment once."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from pipeline.contract import Cleaner
@@ -17,9 +19,10 @@ from pipeline.store.workspace import Step
 
 def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> StoredRows:
     """Return `rows` with the columns of `cleaner`, from the workspace where they are known."""
-    names = sorted(rows.classes.name), rows.fragments
+    prototypes = hashlib.blake2b(rows.classes.embedding.tobytes(), digest_size=8).hexdigest()
+    corpus = [rows.classes.name, prototypes, rows.fragments]
     reads = [step for step, _ in rows.steps]
-    step = run.workspace.step(cleaner.name, [asdict(cleaner), names], reads)
+    step = run.workspace.step(cleaner.name, [asdict(cleaner), corpus], reads)
     arrays = run.workspace.load_state(cleaner.name, step.key)
     if arrays is None:
         # one thread: the same sums on every machine, and no fight with the workers for cores
@@ -52,13 +55,29 @@ class Scorer:
         readable = np.array([f is None for f in fault], dtype=bool)
         batch = self.rows.select(*self.cleaner.reads).read(fragment)
         added = self.cleaner.score(self.cleaner.load(self.arrays), batch)
-        if added.schema.names != self.cleaner.adds.names:
-            raise SchemaError(
-                f"cleaner {self.cleaner.name} must add {self.cleaner.adds.names}, "
-                f"got {added.schema.names}"
-            )
+        check_added(self.cleaner, added, len(batch))
         self.step.write(fragment, spread(added, readable))
         return len(readable)
+
+
+def check_added(cleaner: Cleaner[Any], added: pa.Table, num_rows: int) -> None:
+    """Check that a cleaner has added what it says, in every row, and no NaN.
+
+    Raises
+    ------
+    SchemaError
+        If it has not: the cleaner has a fault.
+    """
+    name, wanted = cleaner.name, cleaner.adds
+    if added.schema.names != wanted.names:
+        raise SchemaError(f"cleaner {name} must add {wanted.names}, got {added.schema.names}")
+    if added.schema.types != wanted.types:
+        raise SchemaError(f"cleaner {name} must add {wanted.types}, got {added.schema.types}")
+    if len(added) != num_rows:
+        raise SchemaError(f"cleaner {name} must score {num_rows} rows, got {len(added)}")
+    for field in wanted:
+        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(added[field.name])).as_py():
+            raise SchemaError(f"cleaner {name} has written NaN into {field.name}; null abstains")
 
 
 def spread(table: pa.Table, where: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.Table:

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from pipeline.contract import Engine
-from pipeline.embed.encoder import Encoder, EncoderSpec, frontend, identity
+from pipeline.embed.encoder import Encoder
 from pipeline.embed.fragment import Prepared, embed, prepare
+from pipeline.embed.frontend import frontend
+from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.store import vectors
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.vectors import VectorSpec

@@ -39,7 +39,7 @@ class Labeller:
         """The class of every name and synonym; a name goes before another class's synonym."""
         table: dict[str, int] = {}
         for index, entry in enumerate(self.entries):
-            table |= {normal(synonym): index for synonym in entry.synonyms}
+            table |= {normal(synonym): index for synonym in entry.synonyms if normal(synonym)}
         return table | {normal(entry.name): index for index, entry in enumerate(self.entries)}
 
     @cached_property

@@ -6,17 +6,18 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from pipeline.contract import Sample
 from pipeline.errors import ShardError
 from pipeline.report.summary import Summary
 from pipeline.shards import files
 from pipeline.shards.index import read
-from pipeline.shards.manifest import LEDGER, MANIFEST, stats_name, tar_name
+from pipeline.shards.manifest import LEDGER, MANIFEST, rows_name, stats_name, tar_name
 from pipeline.shards.pack import plan, write_index, write_shard
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.run import Run, versions
@@ -32,11 +33,11 @@ OURS = re.compile(r"\d{5,}(\.tar|\.parquet|_stats\.json)")
 class PackSpec:
     """How the output is cut and shuffled."""
 
-    shard_rows: int = 10_000
+    shard_rows: Annotated[int, Field(ge=1)] = 10_000
     """Most rows of an output shard; all have the same number but for one."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     """Of the shuffle."""
-    window_rows: int = 1_000_000
+    window_rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Rows shuffled together; source shards are shuffled whole before that."""
 
 
@@ -90,8 +91,9 @@ class Packer:
 
     def committed(self, number: int) -> dict[str, Any] | None:
         """Return the stats of a shard that an earlier attempt of the same plan has written."""
-        uri = files.join(self.output, stats_name(number))
-        stats = json.loads(files.read_bytes(uri)) if files.exists(uri) else {}
+        names = (stats_name(number), tar_name(number), rows_name(number))
+        uris = [files.join(self.output, name) for name in names]
+        stats = json.loads(files.read_bytes(uris[0])) if all(map(files.exists, uris)) else {}
         return stats if stats.get("plan") == self.key else None
 
     def rows(self, start: int, stop: int) -> Iterator[pa.Table]:
@@ -140,7 +142,12 @@ def pack(
     total = sum(counts.values())
     pieces = [(n, a, b) for n, (a, b) in enumerate(plan(total, spec.shard_rows))]
     packer = Packer(
-        output, decided, tuple(found), spec.seed, caption, key_of(decided.key, vars(spec))
+        output,
+        decided,
+        tuple(found),
+        spec.seed,
+        caption,
+        key_of(decided.key, vars(spec), catalog.identity),
     )
     with run.step("pack", total, output) as advance:
         advance(0)
@@ -201,10 +208,12 @@ def claim(output: str, key: str) -> None:
 
 def sweep(output: str, num_shards: int, num_ledgers: int) -> None:
     """Delete shards and ledger files that an earlier, longer run has left."""
+    limits = {files.canonical(output): num_shards}
+    limits[files.canonical(files.join(output, LEDGER))] = num_ledgers
     for uri in files.list_files(output):
-        name = uri.rsplit("/", 1)[-1]
-        limit = num_ledgers if f"/{LEDGER}/" in uri else num_shards
-        if OURS.fullmatch(name) and int(re.split(r"\D", name)[0]) >= limit:
+        folder, name = uri.rsplit("/", 1)
+        is_ours = folder in limits and OURS.fullmatch(name)
+        if is_ours and int(re.split(r"\D", name)[0]) >= limits[folder]:
             files.remove(uri)
 
 

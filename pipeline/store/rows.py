@@ -27,10 +27,15 @@ class StoredRows:
     steps: tuple[tuple[Step, tuple[str, ...]], ...]
     """Which columns each step holds; all steps have the same rows in the same order."""
     columns: tuple[str, ...] | None = None
+    """What is read from the steps; None = all."""
+    kept: tuple[str, ...] | None = None
+    """What is left once the maps have added their columns; None = all."""
     maps: tuple[tuple[Callable[[Any, pa.Table], pa.Table], Any], ...] = ()
 
     def select(self, *columns: str) -> "StoredRows":
         """Return the same rows with these columns only."""
+        if self.maps:
+            return replace(self, kept=columns)
         return replace(self, columns=columns)
 
     def map(self, score: Callable[[Any, pa.Table], pa.Table], state: Any) -> "StoredRows":
@@ -68,7 +73,7 @@ class StoredRows:
             added = score(state, table)
             for field in added.schema:
                 table = table.append_column(field, added[field.name])
-        return table
+        return table if self.kept is None else table.select(list(self.kept))
 
     def stored(self, fragment: str, names: Sequence[str]) -> pa.Table:
         """Return columns of all rows of a fragment, unreadable ones included."""

@@ -97,6 +97,11 @@ class CountEmitted:
         return int(pc.sum(emitted(self.step.read(fragment, ["action", "extension"]))).as_py() or 0)
 
 
+def count_cut(run: Run, samples: Step, names: Sequence[str]) -> int:
+    """Return how many captions are longer than the encoder's context."""
+    return sum(cut for _, cut in run.engine.each(CountCut(samples), names))
+
+
 @dataclass(frozen=True)
 class CountCut:
     """Counts the captions of one fragment that are longer than the encoder's context."""

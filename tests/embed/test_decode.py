@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.embed.decode import FAULTS, MAX_PIXELS, Picture, decode, stack
-from pipeline.embed.encoder import frontend
+from pipeline.embed.frontend import frontend
 
 SIZE = 32
 
@@ -118,7 +118,8 @@ def test_a_long_thin_picture_is_decoded_or_refused_in_bounded_memory():
     script = f"""
         import resource
         from pipeline.embed.decode import FAULTS, Picture, decode
-        from pipeline.embed.encoder import EncoderSpec, frontend
+        from pipeline.embed.frontend import frontend
+from pipeline.embed.spec import EncoderSpec
         front = frontend(EncoderSpec(model="ViT-B-32"))
         decode(bytes.fromhex({encoded(Image.new("L", (9, 9)), "PNG").hex()!r}), front)
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -255,7 +256,7 @@ SEEDS = [
 
 @pytest.mark.filterwarnings("ignore")
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(SEEDS),

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from pipeline.embed.encoder import (
     EARLY_BLOCKS,
     Encoder,
-    EncoderSpec,
     find_early,
-    frontend,
     has_cpu_bf16,
     resolve_precision,
 )
+from pipeline.embed.frontend import frontend
+from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError
 from pipeline.store.embed import embed_step
 from pipeline.store.workspace import Workspace
@@ -135,6 +135,7 @@ def test_vectors_have_length_one(encoder, spec, pixel):
         np.testing.assert_allclose(length, 1, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_rows", [1, 3, 7, 1000])
 def test_vectors_do_not_depend_on_the_batch(encoder, spec, pixel, batch_rows):
     token = frontend(spec).tokens([f"text {n}" for n in range(7)])[0]
@@ -174,6 +175,7 @@ def test_the_early_vector_is_the_mean_of_the_second_block(encoder, official, pix
     np.testing.assert_allclose(early, outputs[0].mean(dim=1).numpy(), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_another_block_may_be_named(spec, official, pixel):
     named = Encoder(replace(spec, early="transformer.resblocks.0"), "cpu")
     default = Encoder(spec, "cpu")
@@ -285,6 +287,7 @@ def named_model(tmp_path, encoder_folder, monkeypatch):
     return model, str(tmp_path / "checkpoint.safetensors")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_loaded_by_its_path(named_model, pixel):
     model, checkpoint = named_model
     spec = EncoderSpec(model="tiny-named", pretrained=checkpoint, precision="fp32")
@@ -376,6 +379,7 @@ def test_an_unknown_precision_is_told_the_right_one():
         resolve_precision("fp23", "cpu")
 
 
+@pytest.mark.slow
 def test_half_precision_is_close_to_full(spec, encoder, pixel):
     half = Encoder(replace(spec, precision="bf16"), "cpu").image(pixel)[0].astype(np.float32)
     full = encoder.image(pixel)[0].astype(np.float32)
@@ -386,6 +390,7 @@ def test_half_precision_is_close_to_full(spec, encoder, pixel):
 BUNDLED = Path(EncoderSpec().source.removeprefix("local-dir:")) / "open_clip_config.json"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BUNDLED.exists(), reason="the weights are not in this checkout")
 def test_the_bundled_encoder_has_an_early_block():
     names = {name for name, _ in Encoder(EncoderSpec(), "cpu").model.visual.named_modules()}

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.contract import Sample
-from pipeline.embed.encoder import Encoder, frontend
+from pipeline.embed.encoder import Encoder
 from pipeline.embed.fragment import embed, prepare, scatter
+from pipeline.embed.frontend import frontend
 from pipeline.schema import EARLY, IMAGE, SAMPLE, TEXT, vector
 
 

@@ -23,7 +23,7 @@ def engine():
     from pipeline.engine.ray import RayEngine
 
     ray.shutdown()
-    ray.init(num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False)
     yield RayEngine()
     ray.shutdown()
 
@@ -115,7 +115,7 @@ def test_an_error_while_a_stage_is_made_keeps_its_type(engine, kind):
 
 
 def test_a_programming_error_stops_the_run(engine):
-    with pytest.raises(Exception, match="unsupported operand") as caught:
+    with pytest.raises(Exception, match="can only concatenate str") as caught:
         list(engine.each(lambda item: item + 1, ["a"]))
 
     assert not isinstance(caught.value, errors.CurationError)
@@ -199,6 +199,25 @@ def test_a_run_that_was_started_locally_is_continued_on_a_cluster(
     assert all(path.exists() for path in lost)
 
 
+@pytest.mark.timeout(120)
+def test_one_processor_is_enough():
+    import ray
+
+    from pipeline.engine.ray import RayEngine
+
+    ray.shutdown()
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        engine = RayEngine()
+        piped = sorted(engine.pipe(lambda n: n + 1, lambda: lambda n: n * 2, [1, 2, 3]))
+        done = sorted(engine.each(lambda n: n + 1, [1, 2, 3]))
+    finally:
+        ray.shutdown()
+
+    assert piped == [(0, 4), (1, 6), (2, 8)]
+    assert done == [(0, 2), (1, 3), (2, 4)]
+
+
 def test_a_cluster_of_three_nodes_gives_the_same_bytes(
     tmp_path, recipe, track, published_bytes, curated
 ):
@@ -209,9 +228,9 @@ def test_a_cluster_of_three_nodes_gives_the_same_bytes(
     from pipeline.engine.ray import RayEngine, pool_size
 
     ray.shutdown()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     for _ in range(2):
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=2)
     try:
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)

@@ -284,6 +284,7 @@ def test_the_manifest_lists_shards_with_their_hashes(run, decided, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_nothing_is_written_after_the_manifest(tmp_path, recipe, track, monkeypatch):
     from pipeline.curate import curate
 

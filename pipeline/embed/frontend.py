@@ -1,0 +1,53 @@
+"""What turns pictures and captions into the encoder's arrays, without the encoder's weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+from torchvision.transforms import Compose
+
+from pipeline.embed.spec import EncoderSpec, describe, published_preprocess
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """What turns pictures and captions into arrays; cheap to build, runs beside the readers."""
+
+    resize: Callable[[Any], Any]
+    tokenizer: Callable[..., torch.Tensor]
+    context_length: int
+
+    def tokens(self, captions: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return `(n, context_length)` token ids, and which captions were cut to fit."""
+        if not captions:
+            return np.zeros((0, self.context_length), np.int32), np.zeros(0, bool)
+        token = self.tokenizer(list(captions), context_length=self.context_length).numpy()
+        cut = np.zeros(len(captions), bool)
+        full = np.flatnonzero(token[:, -1] != 0)
+        if len(full):
+            longer = self.tokenizer(
+                [captions[int(i)] for i in full], context_length=self.context_length + 1
+            )
+            cut[full] = longer[:, -1].numpy() != 0
+        return token.astype(np.int32), cut
+
+
+@lru_cache(maxsize=2)
+def frontend(spec: EncoderSpec) -> Frontend:
+    """Return the resize and tokenisation that belong to an encoder, without building the model."""
+    config = describe(spec)
+    own = PreprocessCfg(size=config["vision_cfg"]["image_size"])
+    transform = image_transform_v2(
+        PreprocessCfg(**merge_preprocess_dict(own, published_preprocess(spec))), is_train=False
+    )
+    return Frontend(
+        resize=Compose(transform.transforms[:-2]),
+        tokenizer=open_clip.get_tokenizer(spec.source),
+        context_length=config["text_cfg"].get("context_length", 77),
+    )
