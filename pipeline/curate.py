@@ -70,7 +70,7 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
     key = key_of(recipe.to_yaml(), entries, [shard.identity for shard in shards])
     run = Run(key, Workspace(workspace), engine, track)
-    claim(output, key)
+    claim(output, key, shards)
 
     # read: index every shard once, cut it into fragments
     with run.step("index", len(shards)) as advance:

@@ -64,7 +64,7 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
     """
     shards = find_shards(given(recipe.source.path, "source.path", "--source"))
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
-    claimable(output)
+    claimable(output, shards)
     labeller = Labeller(recipe.source.label, entries)
     step = embed_step(Workspace(workspace), recipe.encoder, recipe.source.caption)
     known = listed(files.join(workspace, "catalog"))

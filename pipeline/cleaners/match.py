@@ -29,6 +29,9 @@ from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.sample import Sample
 from pipeline.schema import IMAGE, LABEL, TEXT
 
+HALF = 0.5
+"""Where a probability turns from no to yes."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -46,14 +49,19 @@ class Survey:
 
 @dataclass(frozen=True)
 class Revision:
-    """Sums over the corpus, once a first state can tell foreign images and clean rows."""
+    """Sums over the corpus, once a first state can tell which rows to trust.
+
+    Foreign images weigh less; a caption that fits its label less than not is left out.
+    """
 
     image: FoldMoments
+    text: FoldMoments
     clean: Heap
 
     def merge(self, other: "Revision") -> "Revision":
         """Return the sums over both sets of rows."""
-        return Revision(self.image.merge(other.image), self.clean.merge(other.clean))
+        image, text = self.image.merge(other.image), self.text.merge(other.text)
+        return Revision(image, text, self.clean.merge(other.clean))
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Match:
     ranking: Literal["cosine", "reciprocal"] = "cosine"
     """Captions are ranked by cosine over all rows, or by k-reciprocal neighbours in the bank."""
     rounds: int = 2
-    """Passes in which foreign images are weighted down and prototypes made anew."""
+    """Passes in which suspect rows are weighed down and prototypes made anew."""
 
     def fit(self, rows: Rows) -> Matched:
         rows, named = rows.select(*self.reads), rows.classes.embedding
@@ -115,7 +123,7 @@ class Match:
             revision = rows.reduce(partial(self._revise, evidence), Revision.merge)
             clean, protected = self._clean(evidence, revision, pairs)
             shown = (evidence.bank, clean or shown[1])
-            moments = Moments(survey.image, survey.text, revision.image)
+            moments = Moments(survey.image, revision.text, revision.image)
             evidence = Evidence.learn(moments, named, shown, pairs)
         return Matched(evidence, protected)
 
@@ -132,11 +140,16 @@ class Match:
 
     def _revise(self, evidence: Evidence, batch: pa.Table) -> Revision:
         pairs = read_pairs(batch)
-        shape = (self.folds, len(evidence.prior))
-        weight = 1.0 - evidence.judge(pairs)[1].foreign
-        image = FoldMoments.of(pairs.image, pairs.label, pairs.fold(self.folds), shape, weight)
+        fold, shape = pairs.fold(self.folds), (self.folds, len(evidence.prior))
+        _, verdict = evidence.judge(pairs)
+        fits = (own_class(verdict.posterior, pairs.label) > HALF) & (verdict.swapped < HALF)
+        told = np.where(pairs.captioned & fits, pairs.label, -1)
         near = evidence.enhance(pairs) @ evidence.named.T
-        return Revision(image, self._matched(pairs, near, 1.0 - own_class(near, pairs.label)))
+        return Revision(
+            FoldMoments.of(pairs.image, pairs.label, fold, shape, 1.0 - verdict.foreign),
+            FoldMoments.of(pairs.text, told, fold, shape),
+            self._matched(pairs, near, 1.0 - own_class(near, pairs.label)),
+        )
 
     def _matched(
         self, pairs: Pairs, near: NDArray[np.floating], distance: NDArray[np.floating]

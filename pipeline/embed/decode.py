@@ -15,9 +15,15 @@ from pipeline.embed.frontend import Frontend
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are quarantined before decoding: Pillow's own bomb limit."""
 
+MAX_ASPECT = 100
+"""Thinner pictures are quarantined: resized by the shorter side they would fill the memory."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO")
+"""What is opened at all; Pillow hands some other formats to foreign programs."""
+
 FAULTS = {
     "not-an-image": "the bytes are no picture that Pillow can identify",
     "truncated-image": "the picture ends before its last line, or its data is damaged",
+    "image-too-thin": f"one side of the picture is more than {MAX_ASPECT} times the other",
     "image-too-large": f"the picture has more than {MAX_PIXELS:,} pixels",
 }
 """What decoding can find wrong with a picture."""
@@ -37,10 +43,12 @@ def decode(image: bytes, frontend: Frontend) -> Picture | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(image))
+            opened = Image.open(io.BytesIO(image), formats=FORMATS)
         width, height = opened.size
         if width * height > MAX_PIXELS:
             return "image-too-large"
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            return "image-too-thin"
         pixel = np.asarray(frontend.resize(opened))
     except UnidentifiedImageError:
         return "not-an-image"

@@ -94,7 +94,7 @@ class RayEngine:
             fn_constructor_args=(make_stage,),
             compute=ActorPoolStrategy(size=num_actors),
             num_gpus=num_gpus or None,
-            num_cpus=None if num_gpus else 1,
+            num_cpus=1 if self._num_cpus() > num_actors else 0,  # a reader must find a CPU
         )
         for row in staged.iter_rows():
             yield row["index"], checked(unwrap(row["value"]))
@@ -125,7 +125,8 @@ class Stage:
     """A `Call` over the cells of a dataset; in an actor, with a function made on the spot."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
-        self.call = Call(make())
+        made = Call[Any, Any](lambda _: make())(None)
+        self.call = Call(lambda _: made) if isinstance(made, CurationError) else Call(made)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         item = unwrap(row["value"])

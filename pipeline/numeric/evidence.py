@@ -116,7 +116,7 @@ class Evidence:
         """Return the evidence with the rates of the faults, and with what its bank shows."""
         said, distance = self._hear(pairs, sources)
         far = (distance - np.median(distance)) / max(float(distance.std()), 1e-9)
-        said = replace(said, strange=np.exp(far.clip(-4.0, 4.0)))
+        said = replace(said, strange=np.exp(far.clip(-2.0, 2.0)))
         rates, strange = fit_rates(said, distance, self.rates, weight)
         verdict = judge(replace(said, strange=strange.at(distance)), rates)
         chance = said.image * self.prior

@@ -8,6 +8,9 @@ SIZES: Final = "sizes.json"
 MANIFEST: Final = "manifest.json"
 """Published last; its `shards` holds the number of samples by tar name, as in `SIZES`."""
 
+MARK: Final = "_winnow"
+"""Says that a folder is an output of this program: written first."""
+
 UIDS: Final = "uids.npy"
 """All uids of an output, sorted, as a DataComp subset file."""
 

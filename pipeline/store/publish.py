@@ -16,8 +16,9 @@ from pipeline.contract import Sample
 from pipeline.errors import ShardError
 from pipeline.report.summary import Summary
 from pipeline.shards import files
+from pipeline.shards.find import Shard
 from pipeline.shards.index import read
-from pipeline.shards.manifest import LEDGER, MANIFEST, rows_name, stats_name, tar_name
+from pipeline.shards.manifest import LEDGER, MANIFEST, MARK, rows_name, stats_name, tar_name
 from pipeline.shards.pack import plan, write_index, write_shard
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.run import Run, versions
@@ -182,25 +183,30 @@ class LedgerPart:
         files.write(files.join(self.folder, f"{number:05d}.parquet"), to_parquet(table))
 
 
-def claimable(output: str) -> None:
+def claimable(output: str, shards: Sequence[Shard]) -> None:
     """Check that an output folder is empty or was written by this program.
 
     Raises
     ------
     ShardError
-        If it holds files of somebody else.
+        If it holds files of somebody else, or the source.
     """
+    folder = files.canonical(output)
+    inside = [shard.uri for shard in shards if f"{shard.uri}/".startswith(f"{folder}/")]
+    if inside:
+        raise ShardError(f"output {output} holds the source {inside[0]}; name another folder")
     names = [uri.rsplit("/", 1)[-1] for uri in files.list_files(output)]
-    if names and MANIFEST not in names and not any(map(OURS.fullmatch, names)):
+    if names and not {MARK, MANIFEST} & set(names):
         raise ShardError(
             f"output {output} is not empty and was not written by winnow, it holds {names[0]!r}; "
             "name an empty folder"
         )
 
 
-def claim(output: str, key: str) -> None:
+def claim(output: str, key: str, shards: Sequence[Shard]) -> None:
     """Make an output folder ready: what an earlier, other run published there is withdrawn."""
-    claimable(output)
+    claimable(output, shards)
+    files.write(files.join(output, MARK), b"")
     manifest = files.join(output, MANIFEST)
     if files.exists(manifest) and json.loads(files.read_bytes(manifest)).get("key") != key:
         files.remove(manifest)

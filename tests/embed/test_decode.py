@@ -119,7 +119,7 @@ def test_a_long_thin_picture_is_decoded_or_refused_in_bounded_memory():
         import resource
         from pipeline.embed.decode import FAULTS, Picture, decode
         from pipeline.embed.frontend import frontend
-from pipeline.embed.spec import EncoderSpec
+        from pipeline.embed.spec import EncoderSpec
         front = frontend(EncoderSpec(model="ViT-B-32"))
         decode(bytes.fromhex({encoded(Image.new("L", (9, 9)), "PNG").hex()!r}), front)
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -232,11 +232,16 @@ def test_a_broken_chunk_is_a_fault_or_nothing(front, chunk, before):
     assert isinstance(found, Picture) or found in FAULTS
 
 
-def test_a_feature_that_pillow_does_not_have_is_a_fault(front):
-    data = bytearray(encoded(gradient("RGBA"), "DDS"))
-    data[80:84] = bytes(4)
+@pytest.mark.parametrize("kind", ["DDS", "TGA", "EPS", "PDF"])
+def test_a_format_that_is_not_of_the_web_is_not_opened(front, kind):
+    assert decode(encoded(gradient("RGB"), kind), front) == "not-an-image"
 
-    assert decode(bytes(data), front) == "truncated-image"
+
+def test_a_long_thin_picture_is_a_fault(front):
+    data = encoded(gradient("RGB", (1010, 10)), "PNG")
+
+    assert decode(data, front) == "image-too-thin"
+    assert isinstance(decode(encoded(gradient("RGB", (1000, 10)), "PNG"), front), Picture)
 
 
 SEEDS = [
@@ -291,4 +296,4 @@ def test_pictures_are_stacked_and_none_are_too(front, make_picture):
 
 
 def test_every_fault_is_explained():
-    assert {"not-an-image", "truncated-image", "image-too-large"} == set(FAULTS)
+    assert {"not-an-image", "truncated-image", "image-too-large", "image-too-thin"} == set(FAULTS)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.numeric.witness import Rates, Witnesses, fit_odds, fit_rates, judge
+from pipeline.numeric.witness import SECOND_FAULT, Rates, Witnesses, fit_odds, fit_rates, judge
 
 NUM_CLASSES, NUM_ROWS = 6, 4000
 PRIOR = np.full(NUM_CLASSES, 1 / NUM_CLASSES)
@@ -71,6 +71,7 @@ def test_the_posterior_agrees_with_a_sum_over_all_states():
                 caption = 1.0 if is_swapped else said.caption[row, c]
                 share = rates.foreign if is_foreign else 1 - rates.foreign
                 share *= rates.swapped if is_swapped else 1 - rates.swapped
+                share *= SECOND_FAULT ** ((is_foreign + is_swapped) * (c != said.label[row]))
                 chance = PRIOR[c] * rates.given[c, said.label[row]] * share * image * caption
                 total += chance
                 foreign += chance * is_foreign

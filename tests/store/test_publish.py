@@ -212,33 +212,33 @@ def test_the_ledger_is_the_decisions_in_source_order(run, decided, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [(), ("00000.tar",), ("00000_stats.json",), ("manifest.json", "extra.txt")]
+    "names", [(), ("_winnow",), ("_winnow", "00000.tar"), ("manifest.json", "extra.txt")]
 )
 def test_an_empty_folder_and_one_of_ours_may_be_written(tmp_path, names):
     for name in names:
         (tmp_path / name).write_bytes(b"{}")
 
-    claimable(str(tmp_path))
-    claimable(str(tmp_path / "absent"))
+    claimable(str(tmp_path), [])
+    claimable(str(tmp_path / "absent"), [])
 
 
-@pytest.mark.parametrize("name", ["thesis.docx", "data.parquet", "0000.tar", "sub/photo.jpg"])
+@pytest.mark.parametrize("name", ["thesis.docx", "data.parquet", "00000.tar", "sub/photo.jpg"])
 def test_a_folder_of_somebody_else_is_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"precious")
 
     with pytest.raises(ShardError, match="not empty and was not written by winnow"):
-        claimable(str(tmp_path))
+        claimable(str(tmp_path), [])
 
 
 def test_claiming_withdraws_the_manifest_of_another_run_only(tmp_path):
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"key": "mine"}))
 
-    claim(str(tmp_path), "mine")
+    claim(str(tmp_path), "mine", [])
     assert manifest.exists()
 
-    claim(str(tmp_path), "other")
+    claim(str(tmp_path), "other", [])
     assert not manifest.exists()
 
 
