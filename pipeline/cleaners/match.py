@@ -27,6 +27,7 @@ from pipeline.numeric.prototypes import Prototypes, fit_prototypes, mean_prototy
 from pipeline.numeric.reciprocal import reciprocal_distance
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.sample import Sample
+from pipeline.numeric.witness import Verdict
 from pipeline.schema import IMAGE, LABEL, TEXT
 
 HALF = 0.5
@@ -148,14 +149,22 @@ class Match:
         return Revision(
             FoldMoments.of(pairs.image, pairs.label, fold, shape, 1.0 - verdict.foreign),
             FoldMoments.of(pairs.text, told, fold, shape),
-            self._matched(pairs, near, 1.0 - own_class(near, pairs.label)),
+            self._matched(pairs, near, 1.0 - own_class(near, pairs.label), verdict),
         )
 
     def _matched(
-        self, pairs: Pairs, near: NDArray[np.floating], distance: NDArray[np.floating]
+        self,
+        pairs: Pairs,
+        near: NDArray[np.floating],
+        distance: NDArray[np.floating],
+        verdict: Verdict,
     ) -> Heap:
-        """Return the rows with the least text distance of those whose own class is the nearest."""
-        is_own = (near.argmax(axis=1) == pairs.label) & (np.abs(near).max(axis=1) > 0.0)
+        """Return the rows with the least text distance, if their own class is the nearest.
+
+        A foreign image may have the best of captions: it is no picture of its class.
+        """
+        is_own = (np.abs(near).max(axis=1) > 0.0)
+        is_own &= verdict.foreign < HALF
         label = np.where(is_own, pairs.label, -1)
         vector = np.column_stack([pairs.image, pairs.fold(self.folds)])
         name = (pairs.key, pairs.text_hash())
@@ -172,7 +181,8 @@ class Match:
                 rows = pairs.label == c
                 gallery = np.vstack([evidence.named[[c]], enhanced[rows]])
                 distance[rows] = reciprocal_distance(gallery, 0)[1:]
-            clean = self._matched(pairs, enhanced @ evidence.named.T, distance)
+            verdict = evidence.judge(pairs)[1]
+            clean = self._matched(pairs, enhanced @ evidence.named.T, distance, verdict)
         if not len(clean.key):
             return None, clean.key
         image, fold = clean.vector[:, :-1], clean.vector[:, -1].astype(np.int64)

@@ -12,10 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-SECOND_FAULT = 0.1
-"""A wrong label makes any other fault of its row this much rarer: where all three witnesses
-disagree, one fault explains it before two do."""
-
 
 @dataclass(frozen=True)
 class Odds:
@@ -133,10 +129,8 @@ def judge(said: Witnesses, rates: Rates) -> Verdict:
     """
     labelled = (said.label >= 0)[:, None]
     fits = np.where(labelled, rates.given[:, said.label].T, 1.0) * rates.prior
-    is_wrong = labelled & (said.label[:, None] != np.arange(len(rates.prior)))
-    again = np.where(is_wrong, SECOND_FAULT, 1.0)
-    strange = (rates.foreign * said.strange)[:, None] * again
-    apart = (rates.swapped * said.apart)[:, None] * again
+    strange = (rates.foreign * said.strange)[:, None]
+    apart = (rates.swapped * said.apart)[:, None]
     seen = (1.0 - rates.foreign) * said.image
     told = (1.0 - rates.swapped) * said.caption
     foreign = (fits * strange * (told * said.apart[:, None] + apart)).sum(axis=1)

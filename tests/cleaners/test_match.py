@@ -30,7 +30,7 @@ CORPORA = {
 
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_planted_fault_ranks_above_clean_rows(name):
-    corpus = plant(1500, 8, 32, **CORPORA[name])
+    corpus = plant(900, 8, 32, **CORPORA[name])
     scores = clean(corpus)
 
     assert auroc(corpus, scores["match.label"], "wrong-label") > 0.98
@@ -39,7 +39,7 @@ def test_every_planted_fault_ranks_above_clean_rows(name):
 
 
 def test_wrong_labels_are_put_right():
-    corpus = plant(1500)
+    corpus = plant(900)
     scores = clean(corpus)
     wrong = corpus.fault == "wrong-label"
 
@@ -48,21 +48,22 @@ def test_wrong_labels_are_put_right():
 
 
 def test_without_captions_images_are_enough():
-    corpus = plant(1500, flip=0.15, swap=0.0, empty=0.85, foreign=0.0)
-    text = np.zeros((1500, 32), np.float16)
+    corpus = plant(900, flip=0.15, swap=0.0, empty=0.85, foreign=0.0)
+    text = np.zeros((900, 32), np.float16)
     image = np.stack(corpus.table["embedding.image"].to_pylist())
     label = corpus.table["label"].to_numpy()
-    table = tabulate(image, text, np.zeros(1500, bool), label)
+    table = tabulate(image, text, np.zeros(900, bool), label)
     scores = clean(type(corpus)(table, corpus.classes, corpus.fault, corpus.true))
     wrong = corpus.fault == "wrong-label"
 
     assert roc_auc_score(wrong, scores["match.label"]) > 0.98
+    assert np.mean(scores["match.label"][wrong] > 0.5) > 0.8
     assert np.isnan(scores["match.caption"].astype(float)).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"empty": 0.5}, {"spread": 1.0}])
 def test_a_clean_corpus_stays_clean(options):
-    corpus = plant(1200, **({"flip": 0.0, "swap": 0.0, "foreign": 0.0} | options))
+    corpus = plant(700, **({"flip": 0.0, "swap": 0.0, "foreign": 0.0} | options))
     scores = clean(corpus)
 
     for column in ("match.label", "match.outlier", "match.caption"):
@@ -120,10 +121,27 @@ def test_one_template_caption_does_not_fill_the_clean_rows():
 
 @pytest.mark.parametrize("parts", [1, 4, 13])
 def test_clean_rows_do_not_depend_on_the_number_of_shards(parts):
-    corpus = plant(600)
+    corpus = plant(400)
     expected = Match().fit(corpus.rows(1)).protected
 
     np.testing.assert_array_equal(Match().fit(corpus.rows(parts)).protected, expected)
+
+
+def test_wrong_labels_and_most_foreign_images_make_no_prototypes():
+    corpus = plant(900)
+    protected = clean(corpus, clean_rows=200)["match.protected"].astype(bool)
+
+    assert protected.sum() > 300
+    assert np.mean(corpus.fault[protected] == "wrong-label") < 0.01
+    assert np.mean(protected[corpus.fault == "foreign-image"]) < 0.5
+
+
+def test_foreign_images_do_not_teach_what_a_class_looks_like():
+    corpus = plant(900, foreign=0.3, spread=1.0, seed=1)
+    once, again = (clean(corpus, rounds=rounds)["match.outlier"] for rounds in (0, 2))
+
+    assert auroc(corpus, again, "foreign-image") > 0.99
+    assert auroc(corpus, once, "foreign-image") < auroc(corpus, again, "foreign-image")
 
 
 def test_ranking_by_reciprocal_neighbours_works_too():

@@ -36,3 +36,11 @@ def test_neighbours_without_caption_lend_none():
     enhanced = Bank.of(IMAGE, NAME, np.zeros_like(TEXT)).enhance(IMAGE, TEXT, NAME, 5)
 
     np.testing.assert_allclose(enhanced, TEXT, atol=1e-6)
+
+
+def test_only_captioned_neighbours_share_the_weight():
+    text = np.zeros_like(TEXT)
+    text[1] = TEXT[1]
+    enhanced = Bank.of(IMAGE, NAME, text).enhance(IMAGE[:1], TEXT[:1], NAME[:1], 99)
+
+    np.testing.assert_allclose(enhanced[0], unit(TEXT[0] + TEXT[1]), atol=1e-3)

@@ -23,3 +23,9 @@ def test_clipping_moves_weight_and_keeps_it():
 
     assert clipped.count.sum() == len(VALUE) + 1
     assert clipped.centre[clipped.count > 0].max() < 1.1
+
+
+def test_a_value_is_counted_in_the_bin_that_holds_it():
+    histogram = Histogram.of(np.array([0.1, 0.9, 1.6, 4.0]), 0.0, 4.0, 4)
+
+    np.testing.assert_array_equal(histogram.count, [2, 1, 0, 1])

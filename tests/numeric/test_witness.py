@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.numeric.witness import SECOND_FAULT, Rates, Witnesses, fit_odds, fit_rates, judge
+from pipeline.numeric.witness import Rates, Witnesses, fit_odds, fit_rates, judge
 
 NUM_CLASSES, NUM_ROWS = 6, 4000
 PRIOR = np.full(NUM_CLASSES, 1 / NUM_CLASSES)
@@ -71,7 +71,6 @@ def test_the_posterior_agrees_with_a_sum_over_all_states():
                 caption = 1.0 if is_swapped else said.caption[row, c]
                 share = rates.foreign if is_foreign else 1 - rates.foreign
                 share *= rates.swapped if is_swapped else 1 - rates.swapped
-                share *= SECOND_FAULT ** ((is_foreign + is_swapped) * (c != said.label[row]))
                 chance = PRIOR[c] * rates.given[c, said.label[row]] * share * image * caption
                 total += chance
                 foreign += chance * is_foreign
@@ -93,3 +92,14 @@ def test_odds_rise_and_are_bounded():
     assert odds.at(np.array([-100.0]))[0] < 0.1
     assert 10 < odds.at(np.array([100.0]))[0] <= np.exp(6)
     assert fit_odds(value[:0], fault[:0], fault[:0]).at(np.zeros(1))[0] == 1.0
+
+
+def test_a_favourite_confusion_is_learned():
+    said, distance, _ = witnesses(4, 0.0, 0.1, 0.0)
+    wrong = np.random.default_rng(5).random(NUM_ROWS) < 0.3
+    label = np.where(wrong, (said.label + 1) % NUM_CLASSES, said.label)
+    said = Witnesses(said.image, said.caption, label, said.strange, said.apart)
+    rates, _ = fit_rates(said, distance, Rates.start(PRIOR), np.ones(NUM_ROWS))
+
+    nexts = rates.given[np.arange(NUM_CLASSES), (np.arange(NUM_CLASSES) + 1) % NUM_CLASSES]
+    assert (nexts > 0.2).all()
