@@ -1,5 +1,7 @@
 """Columns of a batch as arrays: what every cleaner reads first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -7,13 +9,24 @@ from numpy.typing import NDArray
 from pipeline.numeric.pairs import Pairs
 from pipeline.schema import IMAGE, LABEL, TEXT
 
+Named = NDArray[np.float32]
+"""`(k, d)` unit text prototypes of the classes."""
 
-def read_pairs(batch: pa.Table) -> Pairs:
-    """Return the image-text pairs of a batch."""
+
+def read_pairs(batch: pa.Table, guess: Named | None = None) -> Pairs:
+    """Return the image-text pairs of a batch.
+
+    With `guess`, every label is the class whose name is nearest to the caption, or to the image
+    of a row without one: for a corpus that has no labels.
+    """
     image, text = vectors(batch, IMAGE)[0], vectors(batch, TEXT)[0]
     if not text.shape[1]:
         text = np.zeros_like(image)
-    return Pairs.of(keys(batch), hashes(batch), image, text, labels(batch))
+    pairs = Pairs.of(keys(batch), hashes(batch), image, text, labels(batch))
+    if guess is None:
+        return pairs
+    told = np.where(pairs.captioned[:, None], text, image)
+    return replace(pairs, label=(told @ guess.T).argmax(axis=1))
 
 
 def vectors(batch: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

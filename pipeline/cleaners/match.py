@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.cleaners.columns import read_pairs, score, score_schema
+from pipeline.cleaners.columns import Named, read_pairs, score, score_schema
 from pipeline.contract import Rows
 from pipeline.errors import FitError
 from pipeline.numeric.bank import Bank
@@ -109,27 +109,29 @@ class Match:
 
     def fit(self, rows: Rows) -> Matched:
         rows, named = rows.select(*self.reads), rows.classes.embedding
-        survey = rows.reduce(partial(self._survey, len(named)), Survey.merge)
+        guess = None if rows.reduce(_count_labelled, np.add) else named
+        survey = rows.reduce(partial(self._survey, len(named), guess), Survey.merge)
         pairs = Pairs.sampled(survey.sample)
         if not len(pairs.label):
-            raise FitError("cleaner match must have labelled rows to learn from, got none")
+            raise FitError("cleaner match must have readable rows to learn from, got none")
         bank = Bank.of(pairs.image, pairs.hash, pairs.text)
         shown = (
             bank.predicted(pairs.label, np.ones(len(pairs.label))),
             mean_prototypes(survey.image),
         )
         moments = Moments(survey.image, survey.text, survey.image)
-        evidence, protected = Evidence.learn(moments, named, shown, pairs), np.empty(0, np.uint64)
+        learn = partial(Evidence.learn, named=named, pairs=pairs, is_guessed=guess is not None)
+        evidence, protected = learn(moments, shown=shown), np.empty(0, np.uint64)
         for _ in range(self.rounds):
-            revision = rows.reduce(partial(self._revise, evidence), Revision.merge)
+            revision = rows.reduce(partial(self._revise, evidence, guess), Revision.merge)
             clean, protected = self._clean(evidence, revision, pairs)
             shown = (evidence.bank, clean or shown[1])
             moments = Moments(survey.image, revision.text, revision.image)
-            evidence = Evidence.learn(moments, named, shown, pairs)
+            evidence = learn(moments, shown=shown)
         return Matched(evidence, protected)
 
-    def _survey(self, num_classes: int, batch: pa.Table) -> Survey:
-        pairs, shape = read_pairs(batch), (self.folds, num_classes)
+    def _survey(self, num_classes: int, guess: Named | None, batch: pa.Table) -> Survey:
+        pairs, shape = read_pairs(batch, guess), (self.folds, num_classes)
         fold, told = pairs.fold(self.folds), np.where(pairs.captioned, pairs.label, -1)
         size = max(4, min(self.sample_rows, self.bank_rows // num_classes))
         both = np.hstack([pairs.image, pairs.text]).astype(np.float16)
@@ -139,8 +141,8 @@ class Match:
             Sample.of(size, pairs.label, pairs.hash, pairs.key, both),
         )
 
-    def _revise(self, evidence: Evidence, batch: pa.Table) -> Revision:
-        pairs = read_pairs(batch)
+    def _revise(self, evidence: Evidence, guess: Named | None, batch: pa.Table) -> Revision:
+        pairs = read_pairs(batch, guess)
         fold, shape = pairs.fold(self.folds), (self.folds, len(evidence.prior))
         _, verdict = evidence.judge(pairs)
         fits = (own_class(verdict.posterior, pairs.label) > HALF) & (verdict.swapped < HALF)
@@ -163,7 +165,7 @@ class Match:
 
         A foreign image may have the best of captions: it is no picture of its class.
         """
-        is_own = (np.abs(near).max(axis=1) > 0.0)
+        is_own = (near.argmax(axis=1) == pairs.label) & (np.abs(near).max(axis=1) > 0.0)
         is_own &= verdict.foreign < HALF
         label = np.where(is_own, pairs.label, -1)
         vector = np.column_stack([pairs.image, pairs.fold(self.folds)])
@@ -217,6 +219,10 @@ class Match:
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> Matched:
         return from_arrays(Matched, arrays)
+
+
+def _count_labelled(batch: pa.Table) -> NDArray[np.int64]:
+    return np.array(len(batch) - batch[LABEL].null_count)
 
 
 def own_class(value: NDArray[np.floating], label: NDArray[np.integer]) -> NDArray[np.floating]:

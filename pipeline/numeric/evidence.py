@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.numeric.bank import Bank
 from pipeline.numeric.lda import FoldLda, spreads
 from pipeline.numeric.moments import FoldMoments
+from pipeline.numeric.pairing import fit_apart, gap
 from pipeline.numeric.pairs import Pairs
 from pipeline.numeric.pool import fit_pool
 from pipeline.numeric.posterior import Labelled, choose_lda, class_ratio
@@ -53,6 +54,7 @@ class Evidence:
     bank: Bank
     rates: Rates
     strange: Odds
+    apart: Odds
 
     @classmethod
     def learn(
@@ -61,6 +63,8 @@ class Evidence:
         named: NDArray[np.float32],
         shown: tuple[Bank, Prototypes],
         pairs: Pairs,
+        *,
+        is_guessed: bool = False,
     ) -> "Evidence":
         """Fit every weight, scale and rate on sampled pairs, each judged out of its fold.
 
@@ -74,6 +78,8 @@ class Evidence:
             The bank of the sample, and the visual prototypes.
         pairs
             The sample.
+        is_guessed
+            Whether the corpus has no labels, and those of `pairs` are guesses.
         """
         count = moments.image.count.sum(axis=0)
         prior = (count + 1.0) / (count + 1.0).sum()
@@ -83,22 +89,28 @@ class Evidence:
         by_image = Labelled(pairs.image, pairs.label, fold, weight, prior)
         by_text = Labelled(pairs.text[told], pairs.label[told], fold[told], weight[told], prior)
         text = spreads(moments.text)
-        mean = [m.whole().mean for m in (moments.image, moments.text)]
+        mean = np.stack([m.whole().mean for m in (moments.image, moments.text)])
+        apart, swapped = fit_apart(pairs.image[told], pairs.text[told], mean, weight[told])
         draft = cls(
             named=named,
             prior=prior,
             image=choose_lda(spreads(moments.familiar), spreads(moments.image), by_image),
             text=choose_lda(text, text, by_text),
-            mean=np.stack(mean).astype(np.float32),
+            mean=mean.astype(np.float32),
             image_pool=np.zeros(4),
             text_pool=np.zeros(2),
             prototypes=shown[1],
             bank=shown[0],
-            rates=Rates.start(prior),
+            rates=Rates.start(prior, swapped=swapped),
             strange=Odds(np.zeros(2), np.zeros(2)),
+            apart=apart,
         )
         sources = draft._sources(pairs)
-        return draft._pooled(pairs, weight, sources)._rated(pairs, weight, sources)
+        draft = draft._pooled(pairs, weight, sources)
+        if is_guessed:  # a caption is no witness of the class that was guessed from it
+            draft = replace(draft, text_pool=np.zeros(2))
+            pairs = replace(pairs, label=np.full_like(pairs.label, -1))
+        return draft._rated(pairs, weight, sources)
 
     def _pooled(self, pairs: Pairs, weight: NDArray[np.float64], sources: Sources) -> "Evidence":
         """Return the evidence with each source weighted by how well it explains the labels.
@@ -131,7 +143,9 @@ class Evidence:
         caption = class_ratio(np.tensordot(self.text_pool, said, 1), self.prior)
         caption = np.where(pairs.captioned[:, None], caption, 1.0)
         distance = self.image.relative_distance(pairs.image, self._fold(pairs), seen[0])
-        strange, apart = self.strange.at(distance), np.ones(len(distance))
+        strange = self.strange.at(distance)
+        apart = self.apart.at(gap(pairs.image, pairs.text, self.mean))
+        apart = np.where(pairs.captioned, apart, 1.0)
         return Witnesses(image, caption, pairs.label, strange, apart), distance
 
     def judge(self, pairs: Pairs) -> tuple[Witnesses, Verdict]:

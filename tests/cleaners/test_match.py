@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -6,6 +7,7 @@ from pipeline.cleaners.match import Match
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
 from pipeline.errors import FitError
+from pipeline.schema import LABEL
 from tests.corpora import plant, tabulate, unit
 
 
@@ -160,10 +162,25 @@ def test_prototypes_are_stored_as_faiss_indices():
     assert arrays["prototypes.faiss"].dtype == np.uint8
 
 
-def test_no_labels_at_all_is_an_error():
-    corpus = plant(20)
-    image = np.zeros((20, 32), np.float16)
-    table = tabulate(image, image, np.ones(20, bool), np.full(20, -1))
+def test_a_corpus_without_labels_is_judged_by_captions_and_names():
+    corpus = plant(1500, 8, swap=0.2, flip=0.0, foreign=0.0)
+    label = corpus.table.schema.get_field_index(LABEL)
+    blank = corpus.table.set_column(label, LABEL, pa.nulls(len(corpus.table), pa.int32()))
+    rows = TableRows((blank,), corpus.classes)
 
-    with pytest.raises(FitError, match="must have labelled rows"):
-        Match().fit(TableRows((table,), corpus.classes))
+    found = Match().score(Match().fit(rows), blank)
+
+    assert found["match.label"].null_count == len(blank)
+    own = corpus.fault == "clean"
+    assert (found["match.prediction"].to_numpy() == corpus.true)[own].mean() > 0.9
+    told = own | (corpus.fault == "wrong-text")
+    swapped = found["match.caption"].to_numpy()[told]
+    assert roc_auc_score(corpus.fault[told] == "wrong-text", swapped) > 0.95
+
+
+def test_no_rows_at_all_is_an_error():
+    image = np.zeros((0, 32), np.float16)
+    table = tabulate(image, image, np.ones(0, bool), np.zeros(0, int))
+
+    with pytest.raises(FitError, match="must have readable rows"):
+        Match().fit(TableRows((table,), plant(20).classes))
