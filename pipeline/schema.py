@@ -4,6 +4,8 @@ Two rules hold everywhere:
 
 * a score is a float32 in [0, 1] and **higher is more suspect**;
 * `null` means that the cleaner abstains on the row, NaN is a programming error.
+
+A column `<cleaner>.confidence` is no score: it is the probability of `<cleaner>.prediction`.
 """
 
 from typing import Final
@@ -59,6 +61,12 @@ LEDGER: Final = pa.schema(
     ]
 )
 """One row per input row; the score columns of the cleaners follow."""
+
+
+def is_score(field: pa.Field) -> bool:
+    """Say whether a column is a score: float32, named `<cleaner>.<what>`, higher more suspect."""
+    is_number = "." in field.name and field.type == pa.float32()
+    return is_number and not field.name.endswith(".confidence")
 
 
 def vector(num_dims: int) -> pa.DataType:

@@ -60,7 +60,7 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
         f.name: given.get(f.name, table[f.name] if f.name in table.schema.names else None)
         for f in LEDGER
     }
-    scores = {name: table[name] for name in table.schema.names if is_score(name)}
+    scores = {name: table[name] for name in table.schema.names if is_cleaned(name)}
     return pa.table(columns | scores)
 
 
@@ -94,6 +94,6 @@ def weights(policy: Policy, table: pa.Table, action: NDArray[np.object_]) -> pa.
     return pa.array(weight.astype(np.float32))
 
 
-def is_score(column: str) -> bool:
+def is_cleaned(column: str) -> bool:
     """Say whether a column is a cleaner's: `<cleaner>.<what>`."""
     return "." in column and not column.startswith(("embedding.", "label."))

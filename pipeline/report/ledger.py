@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.schema import is_score
+
 
 def counts(table: pa.Table, *columns: str) -> Counter[Any]:
     """Return the number of rows per distinct tuple of values of `columns`; null is a value."""
@@ -33,11 +35,11 @@ def exploded(table: pa.Table) -> pa.Table:
 
 
 def scores(table: pa.Table) -> dict[str, NDArray[np.float64]]:
-    """Return each score column, which is a float32 with a dot in its name; NaN is null."""
+    """Return each score column; NaN is null."""
     return {
         field.name: table[field.name].to_numpy().astype(np.float64)
         for field in table.schema
-        if "." in field.name and field.type == pa.float32()
+        if is_score(field)
     }
 
 

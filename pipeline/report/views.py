@@ -143,10 +143,14 @@ def pairs(summary: Summary) -> list[tuple[tuple[str | None, str | None], int]]:
 
 
 def plots(summary: Summary, thresholds: Thresholds) -> list[Plot]:
-    """Return a histogram for each score column, in the order of their names."""
+    """Return a histogram for each column with a score, those with a threshold first."""
     found = []
-    for column, spread in sorted(summary.histograms.items()):
+    order = sorted(summary.histograms, key=lambda column: (column not in thresholds, column))
+    for column in order:
+        spread = summary.histograms[column]
         scored = sum(spread.kept) + sum(spread.flagged)
+        if not scored:
+            continue
         svg = histogram(spread.kept, spread.flagged, thresholds.get(column, ()))
         found.append(Plot(column, svg, scored, summary.rows - scored))
     return found
