@@ -90,7 +90,7 @@ class Evidence:
         by_text = Labelled(pairs.text[told], pairs.label[told], fold[told], weight[told], prior)
         text = spreads(moments.text)
         mean = np.stack([m.whole().mean for m in (moments.image, moments.text)])
-        apart, swapped = fit_apart(pairs.image[told], pairs.text[told], mean, weight[told])
+        apart, unmatched = fit_apart(pairs.image[told], pairs.text[told], mean, weight[told])
         draft = cls(
             named=named,
             prior=prior,
@@ -101,16 +101,20 @@ class Evidence:
             text_pool=np.zeros(2),
             prototypes=shown[1],
             bank=shown[0],
-            rates=Rates.start(prior, swapped=swapped),
+            rates=Rates.start(prior),
             strange=Odds(np.zeros(2), np.zeros(2)),
             apart=apart,
         )
         sources = draft._sources(pairs)
         draft = draft._pooled(pairs, weight, sources)
-        if is_guessed:  # a caption is no witness of the class that was guessed from it
-            draft = replace(draft, text_pool=np.zeros(2))
-            pairs = replace(pairs, label=np.full_like(pairs.label, -1))
-        return draft._rated(pairs, weight, sources)
+        if not is_guessed:
+            return draft._rated(pairs, weight, sources)
+        # a caption is no witness of the class that was guessed from it
+        draft = replace(draft, text_pool=np.zeros(2))
+        unlabelled = replace(pairs, label=np.full_like(pairs.label, -1))
+        rated = draft._rated(unlabelled, weight, sources)
+        swapped = float(np.clip(unmatched - rated.rates.foreign, 0.01, 0.5))
+        return replace(rated, rates=replace(rated.rates, swapped=swapped))
 
     def _pooled(self, pairs: Pairs, weight: NDArray[np.float64], sources: Sources) -> "Evidence":
         """Return the evidence with each source weighted by how well it explains the labels.
@@ -144,14 +148,20 @@ class Evidence:
         caption = np.where(pairs.captioned[:, None], caption, 1.0)
         distance = self.image.relative_distance(pairs.image, self._fold(pairs), seen[0])
         strange = self.strange.at(distance)
-        apart = self.apart.at(gap(pairs.image, pairs.text, self.mean))
-        apart = np.where(pairs.captioned, apart, 1.0)
+        apart = np.ones(len(distance))
         return Witnesses(image, caption, pairs.label, strange, apart), distance
 
     def judge(self, pairs: Pairs) -> tuple[Witnesses, Verdict]:
-        """Return what the witnesses of each pair say, and what follows."""
+        """Return what the witnesses of each pair say, and what follows.
+
+        The cosine of image and caption is heard on swapped captions alone: what it says of the
+        class, the witnesses have said before, and twice would count double.
+        """
         said, _ = self._hear(pairs, self._sources(pairs))
-        return said, judge(said, self.rates)
+        apart = self.apart.at(gap(pairs.image, pairs.text, self.mean))
+        closer = replace(said, apart=np.where(pairs.captioned, apart, 1.0))
+        verdict, swapped = judge(said, self.rates), judge(closer, self.rates).swapped
+        return said, replace(verdict, swapped=swapped)
 
     def enhance(self, pairs: Pairs) -> NDArray[np.float64]:
         """Return `(n, d)` unit captions, each with those of its image's neighbours."""

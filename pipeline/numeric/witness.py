@@ -100,11 +100,9 @@ class Rates:
     """Share of captions of another row."""
 
     @classmethod
-    def start(
-        cls, prior: NDArray[np.floating], noise: float = 0.1, swapped: float = 0.05
-    ) -> "Rates":
+    def start(cls, prior: NDArray[np.floating], noise: float = 0.1) -> "Rates":
         """Return rates from which to iterate."""
-        return cls(np.asarray(prior, np.float64), _blunt(prior, noise), 0.05, max(swapped, 0.01))
+        return cls(np.asarray(prior, np.float64), _blunt(prior, noise), 0.05, 0.05)
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,6 @@ def learn_rates(
     stays clean.
     """
     captioned = said.caption.max(axis=1, initial=0.0) != said.caption.min(axis=1, initial=0.0)
-    captioned |= said.apart != 1.0
     num_classes = len(rates.prior)
     share = (weight @ verdict.posterior + 1.0) / (weight.sum() + num_classes)
     seen = said.label >= 0

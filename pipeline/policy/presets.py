@@ -26,8 +26,8 @@ def preset(name: str, *, label: float, sure: float, outlier: float, caption: flo
 
 
 PRESETS = {
-    "balanced": preset("balanced", label=0.5, sure=0.6, outlier=0.5, caption=0.5),
-    "strict": preset("strict", label=0.3, sure=0.9, outlier=0.3, caption=0.3),
-    "lenient": preset("lenient", label=0.8, sure=0.8, outlier=0.8, caption=0.8),
+    "balanced": preset("balanced", label=0.5, sure=0.4, outlier=0.2, caption=0.5),
+    "strict": preset("strict", label=0.2, sure=0.7, outlier=0.1, caption=0.3),
+    "lenient": preset("lenient", label=0.8, sure=0.7, outlier=0.6, caption=0.8),
 }
 """`balanced` for most corpora; `strict` where clean data is plenty; `lenient` where it is rare."""
