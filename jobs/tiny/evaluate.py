@@ -25,12 +25,13 @@ from jobs.tiny import metrics
 from jobs.tiny.augment import normalize
 from jobs.tiny.data import heldout_emoji, is_heldout, read_classes, table
 from jobs.tiny.recipe import read_recipe
-from jobs.tiny.render import HELDOUT_LOOK, Fonts, Glyph, draw, emoji_glyphs
+from jobs.tiny.render import HELDOUT_LOOK, TRAINING_LOOK, Fonts, Glyph, draw, emoji_glyphs
 
 Figures = dict[str, float]
 _PROMPTS = ("{}", "a photo of a {}", "a picture of a {}")
 _SHOP_PROMPTS = ("{}", "a photo of a {}", "a product photo of {}")
 _EMOJI_PROMPTS = ("{}", "{} emoji", "an emoji of {}", "{} icon")
+_LOOKS = (("familiar", 99, TRAINING_LOOK), ("unfamiliar", 0, HELDOUT_LOOK))
 _DEPTHS = (1, 5, 10)
 _LEAST_TYPE_ROWS = 20
 _RECALL_ROWS = 1000
@@ -137,21 +138,22 @@ def _article_types(subject: Subject, rows: list[dict[str, Any]], picture: Tensor
 
 
 def emoji(subject: Subject, data: Path, fonts: Fonts) -> Figures:
-    """Return zero-shot accuracy over Unicode subgroups, in a look training did not have.
+    """Return zero-shot accuracy over Unicode subgroups, in a familiar and in an unfamiliar look.
 
-    `seen` are emoji that training drew in other looks, `unseen` those of the evaluation set.
+    `seen` are emoji that training drew, in other variants; `unseen` those of the evaluation set.
     """
     glyphs = [glyph for glyph in emoji_glyphs(fonts) if glyph.group != "Flags"]
-    drawn = [(glyph, draw(glyph, 0, HELDOUT_LOOK)) for glyph in glyphs]
-    shown = [(glyph, picture) for glyph, picture in drawn if picture is not None]
-    picture = _embed(subject, [picture for _, picture in shown])
     heldout = heldout_emoji(data)
-    unseen = torch.tensor([is_heldout(glyph, heldout) for glyph, _ in shown])
-    return {
-        f"emoji_{kind}_{what}": value
-        for kind, chosen in (("seen", ~unseen), ("unseen", unseen))
-        for what, value in _emoji_figures(subject, [g for g, _ in shown], picture, chosen).items()
-    }
+    figures = {}
+    for name, variant, look in _LOOKS:
+        drawn = [(glyph, draw(glyph, variant, look)) for glyph in glyphs]
+        shown = [glyph for glyph, picture in drawn if picture is not None]
+        picture = _embed(subject, [picture for _, picture in drawn if picture is not None])
+        unseen = torch.tensor([is_heldout(glyph, heldout) for glyph in shown])
+        for kind, chosen in (("seen", ~unseen), ("unseen", unseen)):
+            found = _emoji_figures(subject, shown, picture, chosen)
+            figures |= {f"emoji_{name}_{kind}_{what}": value for what, value in found.items()}
+    return figures
 
 
 def _emoji_figures(

@@ -23,10 +23,8 @@ class Recipe:
     key_weights: dict[str, tuple[float, ...]]
     """How often the text comes from each key of a row, the most special key first."""
     num_steps: int
-    warmup_steps: int
-    decay_start: int
-    """The step from which the learning rate falls linearly to zero."""
-    learning_rate: float
+    learning_rate: tuple[tuple[int, float], ...]
+    """Steps and their rates, with straight lines between them."""
     weight_decay: float
     ema_decay: float
     """Decay of the averaged weights, which are the ones exported."""

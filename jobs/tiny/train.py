@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 from torch import Tensor, nn
@@ -120,10 +121,9 @@ _SAVED = ("model", "average", "heads", "optimizer")
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Return the rate of a step: rise, stay, fall linearly to zero at the last step."""
-    rise = min(1.0, (step + 1) / recipe.warmup_steps)
-    left = (recipe.num_steps - step) / (recipe.num_steps - recipe.decay_start)
-    return recipe.learning_rate * min(rise, left, 1.0)
+    """Return the rate of a step, on straight lines between the recipe's points."""
+    steps, rates = zip(*recipe.learning_rate, strict=True)
+    return float(np.interp(step, steps, rates))
 
 
 def train(data: Path, recipe: Recipe, teacher: Path, work: Path, out: Path) -> None:
