@@ -1,6 +1,7 @@
 """Print the figures of the README: `python -m jobs.bench [embed | storage | crawl | vectors]`."""
 
 import argparse
+from functools import partial
 
 from jobs.bench import crawl, embed, storage, vectors
 
@@ -10,8 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command")
     speed = commands.add_parser("embed", help="speed of the embed step against a bare loop")
-    speed.add_argument("--rows", type=int, default=2048)
-    speed.add_argument("--models", nargs="+", default=["ViT-B-32", "winnow-tiny"])
+    speed.add_argument("--rows", type=int, default=512)
+    speed.add_argument("--models", nargs="+", default=list(embed.MODELS))
+    speed.add_argument("--repeats", type=int, default=2)
     commands.add_parser("storage", help="read speed of stored vectors, by Arrow type")
     quality = commands.add_parser("crawl", help="curate crawls with planted faults, score them")
     quality.add_argument(
@@ -25,7 +27,10 @@ def main() -> None:
     given.add_argument("--classes", required=True, help="npy of class text vectors")
     chosen = parser.parse_args()
     if chosen.command in (None, "embed"):
-        embed.report(getattr(chosen, "rows", 2048), getattr(chosen, "models", embed.MODELS))
+        given_or = partial(getattr, chosen)
+        embed.report(
+            given_or("rows", 512), given_or("models", embed.MODELS), given_or("repeats", 2)
+        )
     if chosen.command in (None, "storage"):
         storage.report()
     if chosen.command == "crawl":

@@ -32,23 +32,24 @@ from pipeline.store import embed as step
 from pipeline.store.workspace import Workspace
 
 MODELS = ("ViT-B-32", TINY)
+FRAGMENT_ROWS = 256
 CAPTION = "a photograph of item number {} on a wooden table, free shipping"
-REPEATS = 3
 
 
-def report(rows: int, models: Sequence[str]) -> None:
+def report(rows: int, models: Sequence[str], repeats: int) -> None:
     """Print the share of the bare loop's speed that the embed step reaches, for each model."""
     torch.set_num_threads(os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
         pictures = make_shards(Path(folder) / "shards", rows)
         for model in models:
             spec = EncoderSpec(model=model, pretrained=random_weights(model, Path(folder)))
-            bare = bare_rate(spec, pictures)
-            for attempt in range(REPEATS):
+            bare = bare_rate(spec, pictures, repeats)
+            for attempt in range(repeats):
                 whole = step_rate(spec, f"{folder}/shards/*.tar", f"{folder}/{model}-{attempt}")
                 print(
                     f"embed {model}: step {whole:.1f} rows/s, bare loop {bare:.1f} rows/s, "
-                    f"share {whole / bare:.2f}"
+                    f"share {whole / bare:.2f}",
+                    flush=True,
                 )
 
 
@@ -88,14 +89,14 @@ def random_weights(model: str, folder: Path) -> str | None:
     return str(file)
 
 
-def bare_rate(spec: EncoderSpec, pictures: Sequence[bytes]) -> float:
+def bare_rate(spec: EncoderSpec, pictures: Sequence[bytes], repeats: int) -> float:
     """Return rows/s of the loop without a pipeline around it."""
     encoder, front = Encoder(spec), frontend(spec)
     token, _ = front.tokens([CAPTION.format(i) for i in range(len(pictures))])
     pixel = decoded(pictures, spec)
     encoder.image(pixel[: spec.batch_rows])  # warm-up
     rates = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         with stopwatch() as seconds:
             encoder.image(decoded(pictures, spec) if spec.model == TINY else pixel)
             encoder.text(token)
@@ -113,7 +114,7 @@ def step_rate(spec: EncoderSpec, source: str, workspace: str) -> float:
     """Return rows/s of the embed step through Ray, start of its workers included."""
     engine = RayEngine()
     place = Workspace(workspace)
-    catalog = catalogs.build(place, find_shards(source), engine, 1024, ignore)
+    catalog = catalogs.build(place, find_shards(source), engine, FRAGMENT_ROWS, ignore)
     embedded = step.embed_step(place, spec, "auto")
     with stopwatch() as seconds:
         step.run(embedded, catalog, spec, "auto", engine, ignore)

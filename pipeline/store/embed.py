@@ -66,10 +66,11 @@ class Towers:
     step: Step
 
     def __call__(self) -> Callable[[tuple[str, Prepared]], int]:
-        torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
         encoder = Encoder(self.spec)
 
         def stage(item: tuple[str, Prepared]) -> int:
+            # said anew for every fragment: a thread of its own may run it, or a reader before it
+            torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
             name, prepared = item
             self.step.write(name, embed(prepared, encoder))
             return len(prepared.table)
