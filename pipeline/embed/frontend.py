@@ -13,6 +13,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from torchvision.transforms import Compose
 
 from pipeline.embed.spec import EncoderSpec, describe, published_preprocess
+from pipeline.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,24 @@ def frontend(spec: EncoderSpec) -> Frontend:
     )
     return Frontend(
         resize=Compose(transform.transforms[:-2]),
-        tokenizer=open_clip.get_tokenizer(spec.source),
+        tokenizer=find_tokenizer(spec),
         context_length=config["text_cfg"].get("context_length", 77),
     )
+
+
+def find_tokenizer(spec: EncoderSpec) -> Callable[..., torch.Tensor]:
+    """Return the tokenizer of an encoder.
+
+    Raises
+    ------
+    RecipeError
+        If it lies on a hub and cannot be fetched from here.
+    """
+    try:
+        tokenizer: Callable[..., torch.Tensor] = open_clip.get_tokenizer(spec.source)
+    except (OSError, ImportError) as error:
+        raise RecipeError(
+            f"the tokenizer of encoder {spec.model!r} cannot be had ({type(error).__name__}); use "
+            "local-dir: with a folder that holds it, or a machine that reaches the hub"
+        ) from error
+    return tokenizer

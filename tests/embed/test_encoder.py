@@ -78,7 +78,10 @@ def test_pixels_are_those_of_open_clip(spec, official, size, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["ViT-B-32", "RN50", "ViT-B-16-SigLIP"])
+@pytest.mark.parametrize(
+    "model",
+    ["ViT-B-32", "RN50", pytest.param("ViT-B-16-SigLIP", marks=pytest.mark.network)],
+)  # the tokenizer of the last lies on a hub
 def test_pixels_of_a_built_in_model_are_those_of_open_clip(model):
     transform, front = official_transform(model), frontend(EncoderSpec(model=model))
 
