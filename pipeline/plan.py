@@ -2,8 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 
+from pipeline.contract import Sample
 from pipeline.curate import given
 from pipeline.embed.decode import Picture, decode
 from pipeline.embed.frontend import frontend
@@ -15,8 +15,9 @@ from pipeline.shards.index import index, read
 from pipeline.store.catalog import listed
 from pipeline.store.classes import load_entries
 from pipeline.store.embed import embed_step
-from pipeline.store.label import Labeller
+from pipeline.store.label import MAX_UNKNOWN, Labeller
 from pipeline.store.publish import claimable
+from pipeline.store.vectors import NEEDLESS
 from pipeline.store.workspace import Workspace
 
 PEEK_ROWS = 64
@@ -66,13 +67,15 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
     claimable(output, shards)
     labeller = Labeller(recipe.source.label, entries)
-    step = embed_step(Workspace(workspace), recipe.encoder, recipe.source.caption)
+    spec = recipe.vectors or recipe.encoder
+    step = embed_step(Workspace(workspace), spec, recipe.source.caption)
     known = listed(files.join(workspace, "catalog"))
     sizes = {
         shard.identity: known[shard.identity][1] for shard in shards if shard.identity in known
     }
-    rows, faults, unlabelled, density = peek(recipe, shards[0], labeller)
-    guessed = [sizes.get(s.identity, round(s.size * density)) for s in shards]
+    seen = peek(recipe, shards[0], labeller)
+    refuse_hopeless(recipe, shards[0], seen)
+    guessed = [sizes.get(s.identity, round(s.size * seen.rows_per_byte)) for s in shards]
     per = recipe.source.fragment_rows
     return Plan(
         num_shards=len(shards),
@@ -81,29 +84,63 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
         is_estimate=len(sizes) < len(shards),
         num_fragments=sum(-(-n // per) for n in guessed),
         num_embedded=len(step.done()),
-        peeked=rows,
-        faults=faults,
-        unlabelled=unlabelled,
+        peeked=seen.rows,
+        faults=seen.faults,
+        unlabelled=seen.unlabelled,
     )
 
 
-def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> tuple[int, Counter[str], int, float]:
-    """Return rows, faults and unknown labels at the head of a shard, and its rows per byte."""
+@dataclass(frozen=True)
+class Peek:
+    """What the first rows of a shard are like."""
+
+    rows: int
+    faults: Counter[str]
+    unlabelled: int
+    """Readable rows whose label is in no class."""
+    fields: frozenset[str]
+    """Names of the source fields of those."""
+    rows_per_byte: float
+
+
+def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
+    """Read the head of a shard as the run will."""
     found = index(shard)
-    front = frontend(recipe.encoder)
     head = found.table.slice(0, PEEK_ROWS)
     faults: Counter[str] = Counter()
+    fields: set[str] = set()
     unlabelled = 0
-    for sample in islice(read(shard, head, recipe.source.caption), PEEK_ROWS):
-        decoded = sample.fault or decode(sample.image or b"", front)
-        if not isinstance(decoded, Picture):
-            faults[decoded] += 1
+    for sample in read(shard, head, recipe.source.caption):
+        fault = find_fault(recipe, sample)
+        if fault is not None:
+            faults[fault] += 1
         elif labeller.find(labeller.raw(sample.fields, sample.caption)) is None:
             unlabelled += 1
-    if len(head) and faults.total() == len(head):
-        worst = faults.most_common(1)[0][0]
+            fields |= set(sample.fields)
+    density = len(found.table) / max(shard.size, 1)
+    return Peek(len(head), faults, unlabelled, frozenset(fields), density)
+
+
+def find_fault(recipe: Recipe, sample: Sample) -> str | None:
+    """Return why a run would quarantine a sample."""
+    if recipe.vectors is not None:
+        return None if sample.fault in NEEDLESS else sample.fault
+    decoded = sample.fault or decode(sample.image or b"", frontend(recipe.encoder))
+    return None if isinstance(decoded, Picture) else decoded
+
+
+def refuse_hopeless(recipe: Recipe, shard: Shard, seen: Peek) -> None:
+    """Raise a RecipeError if hardly a row at the head of a shard is of use."""
+    usable = seen.rows - seen.faults.total()
+    if seen.rows and not usable:
+        worst = seen.faults.most_common(1)[0][0]
         raise RecipeError(
-            f"all of the first {len(head)} rows of {shard.uri} are unusable ({worst}); "
+            f"all of the first {seen.rows} rows of {shard.uri} are unusable ({worst}); "
             "if the corpus has no captions set source.caption to null"
         )
-    return len(head), faults, unlabelled, len(found.table) / max(shard.size, 1)
+    if recipe.source.label != "none" and seen.unlabelled > MAX_UNKNOWN * usable:
+        raise RecipeError(
+            f"{seen.unlabelled} of the first {usable} readable rows of {shard.uri} have no label "
+            f"that is a class; source.label is {recipe.source.label!r}, the rows have the fields "
+            f"{sorted(seen.fields)}; set it to field:NAME, or to none for a corpus without labels"
+        )

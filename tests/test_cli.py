@@ -244,15 +244,26 @@ def test_plan_refuses_a_crawl_of_which_nothing_can_be_used(
     assert "set source.caption to null" in err
 
 
-def test_plan_tells_labels_of_no_class(winnow, recipe_file, places, tmp_path):
+def test_plan_refuses_labels_that_are_mostly_no_class(winnow, recipe_file, places, tmp_path):
     classes = tmp_path / "few.csv"
     classes.write_text("name\noak\n")
+
+    code, _, err = winnow("plan", recipe_file(), *places, "--classes", classes)
+
+    assert code == 2
+    assert "have no label that is a class" in err
+    assert "'label'" in err
+
+
+def test_plan_tells_labels_of_no_class(winnow, recipe_file, places, tmp_path):
+    classes = tmp_path / "few.csv"
+    classes.write_text("name\noak\nred panda\n")
 
     code, out, _ = winnow("plan", recipe_file(), *places, "--classes", classes)
 
     (line,) = [line for line in out.splitlines() if "labels of no class" in line]
     assert code == 0
-    assert int(line.split("│")[2]) > 5
+    assert int(line.split("│")[2]) > 2
 
 
 def test_status_tells_the_steps_of_a_run(winnow, finished):

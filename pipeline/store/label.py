@@ -92,6 +92,8 @@ def label_step(
     for _, counted in run.engine.each(Tally(embedded, step), catalog.identity):
         known.update(counted)
     num_known = known.pop(None, 0)
+    if source.startswith("field:") and not num_known + known.total():
+        raise RecipeError(f"no row has the field of source.label {source!r}; is it spelt right?")
     if known.total() > MAX_UNKNOWN * (num_known + known.total()):
         refuse(known, num_known, entries)
     return step

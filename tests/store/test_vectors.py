@@ -7,6 +7,7 @@ import pytest
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine
 from pipeline.errors import RecipeError, SchemaError
+from pipeline.plan import plan
 from pipeline.progress import log
 from pipeline.recipe import parse_recipe
 from pipeline.schema import IMAGE, TEXT
@@ -99,3 +100,17 @@ def test_a_pattern_without_files_is_refused(corpus):
 
 def test_files_of_a_column_are_none():
     assert VectorSpec(image="column:img", classes="c.npy").files() == []
+
+
+def test_a_plan_does_not_miss_pictures_where_vectors_are_given(corpus):
+    recipe = parse_recipe(
+        {
+            "source": {"path": str(corpus / "rows.parquet")},
+            "classes": str(corpus / "classes.csv"),
+            "vectors": {"image": "column:img", "classes": str(corpus / "classes.npy")},
+        }
+    )
+
+    made = plan(recipe, str(corpus / "w"), str(corpus / "o"))
+
+    assert (made.num_rows, made.faults.total(), made.unlabelled) == (ROWS, 0, 0)
