@@ -33,6 +33,7 @@ WorkspaceUri = Annotated[str, typer.Option(help="Folder of all state; reused by 
 OutputUri = Annotated[str, typer.Option(help="Folder of what is published.")]
 EngineName = Annotated[str, typer.Option(help="`ray` or `local` (this process alone).")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster; default RAY_ADDRESS or local.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write no output.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Any recipe key: `encoder.model=ViT-B-32`.")
 ]
@@ -49,10 +50,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
     settings: Settings = None,
     engine: EngineName = "ray",
     address: Address = None,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Curate a corpus: shards, ledger and report are written into the output."""
     loaded = load_recipe(recipe, overrides(source, classes, policy, settings))
-    outcome = curate(loaded, workspace, output, make_engine(engine, address), track())
+    chosen = make_engine(engine, address)
+    outcome = curate(loaded, workspace, output, chosen, track(), is_dry_run=dry_run)
     show.outcome(console, outcome)
 
 

@@ -20,7 +20,15 @@ from pipeline.store.classes import ClassEntry, embed_classes, load_entries
 from pipeline.store.clean import clean
 from pipeline.store.label import LABEL_TEXT, label_step
 from pipeline.store.pages import write_report
-from pipeline.store.publish import claim, pack, publish, sweep, write_ledger
+from pipeline.store.publish import (
+    claim,
+    claimable,
+    pack,
+    publish,
+    shard_sizes,
+    sweep,
+    write_ledger,
+)
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run, Track, versions
 from pipeline.store.settle import count_cut, settle, summarise
@@ -31,15 +39,26 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has made."""
+    """What a run has made, or, as a dry run, would make."""
 
     output: str
     report: str
     summary: Summary
+    shards: tuple[int, ...]
+    """Rows of each output shard."""
     seconds: float
+    is_dry_run: bool = False
 
 
-def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: Track) -> Outcome:
+def curate(
+    recipe: Recipe,
+    workspace: str,
+    output: str,
+    engine: Engine,
+    track: Track,
+    *,
+    is_dry_run: bool = False,
+) -> Outcome:
     """Curate the corpus of a recipe.
 
     Everything that was done before is found in the workspace and reused: after a crash, or with
@@ -55,6 +74,8 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
         Where the work is done.
     track
         Shows the progress of a step: called with its name and its number of rows.
+    is_dry_run
+        Decide about every row, but write nothing into the output.
 
     Returns
     -------
@@ -70,7 +91,7 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
     key = key_of(recipe.to_yaml(), entries, [shard.identity for shard in shards])
     run = Run(key, Workspace(workspace), engine, track)
-    claim(output, key, shards)
+    claimable(output, shards)
 
     # read: index every shard once, cut it into fragments
     with run.step("index", len(shards)) as advance:
@@ -89,25 +110,36 @@ def curate(recipe: Recipe, workspace: str, output: str, engine: Engine, track: T
     labelled = label_step(run, catalog, embedded, recipe.source.label, entries)
 
     # clean: each cleaner fits once and adds columns
-    rows = StoredRows(engine, classes, tuple(catalog.identity), ())
-    rows = rows.beside(embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY))
-    rows = rows.beside(labelled, (LABEL, LABEL_TEXT))
+    rows = StoredRows(
+        engine,
+        classes,
+        tuple(catalog.identity),
+        ((embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY)), (labelled, (LABEL, LABEL_TEXT))),
+    )
     for cleaner in recipe.cleaners:
         rows = clean(run, cleaner, rows, catalog.num_rows)
 
     # decide: only the policy does
     scores = [name for cleaner in recipe.cleaners for name in cleaner.adds.names]
     decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
+    summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
+    if is_dry_run:
+        sizes = shard_sizes(run, catalog, decided, recipe.pack)
+        return Outcome(output, "", summary, sizes, since(started), is_dry_run=True)
 
     # pack, report, publish: the manifest comes last
+    claim(output, key, shards)
     stats = pack(run, output, catalog, decided, recipe.pack, caption)
-    num_ledgers = write_ledger(run, output, catalog, decided)
-    summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
     write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
-    sweep(output, len(stats), num_ledgers)
+    sweep(output, len(stats), write_ledger(run, output, catalog, decided))
     publish(run, output, stats, summary, catalog.faults, count_cut(run, embedded, catalog.identity))
-    seconds = (datetime.now(timezone.utc) - started).total_seconds()
-    return Outcome(output, files.join(output, REPORT), summary, seconds)
+    sizes = tuple(stat["count"] for stat in stats)
+    return Outcome(output, files.join(output, REPORT), summary, sizes, since(started))
+
+
+def since(started: datetime) -> float:
+    """Return the seconds since a time."""
+    return (datetime.now(timezone.utc) - started).total_seconds()
 
 
 def about(

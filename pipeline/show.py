@@ -23,7 +23,10 @@ def outcome(console: Console, made: Outcome) -> None:
         count = made.summary.actions.get(action, 0)
         table.add_row(action, f"{count:,}", f"{count / rows:.1%}")
     console.print(table)
-    console.print(f"output: {made.output}  ({made.seconds:.1f} s)", soft_wrap=True, markup=False)
+    written = "dry run, not written" if made.is_dry_run else "output"
+    shards = f"{len(made.shards)} shards of at most {max(made.shards, default=0):,} rows"
+    line = f"{written}: {made.output}, {shards}  ({made.seconds:.1f} s)"
+    console.print(line, soft_wrap=True, markup=False)
 
 
 def found(console: Console, groups: list[Found]) -> None:

@@ -424,3 +424,21 @@ def test_a_long_step_logs_in_between(capfd, monkeypatch):
         ("running", 100),
         ("done", 100),
     ]
+
+
+def test_a_dry_run_decides_and_writes_no_output(winnow, recipe_file, places):
+    output = Path(places[places.index("--output") + 1])
+
+    code, dry, _ = winnow("run", recipe_file(), *places, "--engine", "local", "--dry-run")
+    assert code == 0
+    assert not output.exists()
+
+    _, real, _ = winnow("run", recipe_file(), *places, "--engine", "local")
+    told = [
+        line.split("output")[-1].split("  (")[0]
+        for line in real.splitlines()
+        if "shards of" in line
+    ]
+    (shards,) = [part.split(", ")[-1] for part in told]
+    assert shards in dry
+    assert "dry run, not written" in dry

@@ -14,8 +14,6 @@ SHARDS = ROOT / "shards"
 CLASSES = ROOT / "classes.csv"
 TRUTH = ROOT / "truth.parquet"
 
-GONE = ("drop", "quarantine")
-
 
 @dataclass(frozen=True)
 class Found:

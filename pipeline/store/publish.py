@@ -160,6 +160,12 @@ def pack(
     return sorted(stats, key=lambda stat: stat["number"])
 
 
+def shard_sizes(run: Run, catalog: Catalog, decided: Step, spec: PackSpec) -> tuple[int, ...]:
+    """Return the rows of each shard that `pack` would write."""
+    total = sum(count for _, count in run.engine.each(CountEmitted(decided), catalog.identity))
+    return tuple(stop - start for start, stop in plan(total, spec.shard_rows))
+
+
 def write_ledger(run: Run, output: str, catalog: Catalog, decided: Step) -> int:
     """Write the ledger of the output, one row per input row; return its number of files."""
     names = catalog.identity
