@@ -10,7 +10,7 @@ from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.report.page import About, Step
 from pipeline.report.summary import Summary
-from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
+from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
 from pipeline.shards import files
 from pipeline.shards.find import find_shards
 from pipeline.shards.manifest import REPORT
@@ -120,7 +120,7 @@ def curate(
         rows = clean(run, cleaner, rows, catalog.num_rows)
 
     # decide: only the policy does
-    scores = [name for cleaner in recipe.cleaners for name in cleaner.adds.names]
+    scores = [f.name for cleaner in recipe.cleaners for f in cleaner.adds if is_ledgered(f)]
     decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
     summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
     if is_dry_run:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from pipeline.cleaners import CLEANERS
+from pipeline.cleaners import CLEANERS, DEFAULT
 from pipeline.contract import Cleaner
 from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean
@@ -52,7 +52,7 @@ class Recipe(Strict):
     """Encoder of images and texts."""
     vectors: VectorSpec | None = None
     """Embeddings that exist already; the encoder is not used then."""
-    cleaners: tuple[Any, ...] = tuple(kind() for kind in CLEANERS.values())
+    cleaners: tuple[Any, ...] = tuple(CLEANERS[name]() for name in DEFAULT)
     """Cleaners in order: a name, or a name with its settings."""
     policy: Policy = PRESETS["balanced"]
     """A preset by name, or rules."""

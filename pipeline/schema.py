@@ -69,6 +69,11 @@ def is_score(field: pa.Field) -> bool:
     return is_number and not field.name.endswith(".confidence")
 
 
+def is_ledgered(field: pa.Field) -> bool:
+    """Say whether a cleaner's column stands in the ledger: lists are for other cleaners alone."""
+    return not pa.types.is_nested(field.type)
+
+
 def vector(num_dims: int) -> pa.DataType:
     """Return the Arrow type of a stored vector: `FixedSizeList<float16>[num_dims]`."""
     return pa.list_(pa.float16(), num_dims)

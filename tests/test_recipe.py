@@ -61,7 +61,7 @@ def test_an_empty_recipe_takes_all_defaults():
     assert recipe.pack == PackSpec()
     assert recipe.source.fragment_rows == 1024
     assert (recipe.name, recipe.classes) == ("winnow", None)
-    assert [cleaner.name for cleaner in recipe.cleaners] == list(CLEANERS)
+    assert [cleaner.name for cleaner in recipe.cleaners] == ["match", "separate"]
     assert recipe.policy is PRESETS["balanced"]
 
 

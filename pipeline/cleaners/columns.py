@@ -1,6 +1,7 @@
 """Columns of a batch as arrays: what every cleaner reads first."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +65,23 @@ def keys(batch: pa.Table) -> NDArray[np.uint64]:
 def numbers(batch: pa.Table, column: str) -> NDArray[np.float64]:
     """Return the `(n,)` values of a score column, NaN where null."""
     return batch[column].to_numpy().astype(np.float64)
+
+
+def lists(batch: pa.Table, column: str) -> NDArray[Any]:
+    """Return the `(n, m)` values of a column of lists of one length; 0 where the list is null."""
+    array = batch[column].combine_chunks()
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    flat = array.flatten().to_numpy(zero_copy_only=False)
+    rows = np.zeros((len(array), array.type.list_size), flat.dtype)
+    rows[valid] = flat.reshape(-1, rows.shape[1])
+    return rows
+
+
+def vector_lists(value: NDArray[Any], size: int, missing: float) -> pa.Array:
+    """Return `(n, m)` values as a column of lists of `size`, padded with `missing`."""
+    padded = np.full((len(value), size), missing, value.dtype)
+    padded[:, : value.shape[1]] = value[:, :size]
+    return pa.FixedSizeListArray.from_arrays(pa.array(padded.ravel()), size)
 
 
 def score(value: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> pa.Array:

@@ -1,5 +1,6 @@
 """What every mergeable statistic must hold to."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import reduce
 from itertools import pairwise
@@ -13,6 +14,10 @@ def assert_same(one, other):
         a, b = getattr(one, field.name), getattr(other, field.name)
         if is_dataclass(a):
             assert_same(a, b)
+        elif isinstance(a, Mapping):
+            assert a.keys() == b.keys()
+            for name in a:
+                np.testing.assert_allclose(a[name], b[name], rtol=1e-9, atol=1e-9, err_msg=name)
         else:
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=field.name)
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.heap import Heap
 from pipeline.numeric.histogram import Histogram
 from pipeline.numeric.irls import Newton
@@ -27,6 +28,7 @@ STATISTICS = {
     "histogram": lambda s: Histogram.of(SCORE[s], 0.0, 1.0, 8, WEIGHT[s]),
     "heap": lambda s: Heap.of(4, LABEL[s], SCORE[s], (KEY[s], GROUP[s]), ROWS[s]),
     "sample": lambda s: Sample.of(5, LABEL[s], GROUP[s], KEY[s], ROWS[s].astype(np.float16)),
+    "bottom": lambda s: Bottom.of(5, GROUP[s], KEY[s], {"score": SCORE[s]}),
     "newton": lambda s: Newton.of(ROWS[s], SCORE[s], WEIGHT[s], np.ones(5)),
     "noisy fit": lambda s: NoisyFit.of(ROWS[s, :3], np.maximum(LABEL[s], 0), PRIOR),
 }
