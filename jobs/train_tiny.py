@@ -25,12 +25,13 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="what jobs.tiny.teacher wrote")
     parser.add_argument("--work", type=Path, required=True, help="checkpoint and decoded pictures")
+    parser.add_argument("--start", type=Path, help="checkpoint of a run to begin with")
     parser.add_argument("--out", type=Path, default=Path("pipeline/embed/winnow_tiny"))
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = read_recipe(arguments.recipe)
-    train(arguments.data, recipe, arguments.teacher, arguments.work, arguments.out)
+    train(arguments.data, recipe, arguments.teacher, arguments.work, arguments.out, arguments.start)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ class Reach:
     """`(n,)` greatest side seen, as a share of the picture's; what lies outside is its edge."""
     turn: Tensor
     """`(n,)` greatest turn in degrees."""
-    crop: float
-    """Least share of a side that is kept."""
+    crop: Tensor
+    """`(n,)` least share of a side that is kept."""
     jitter: float
     """Greatest relative change of contrast and saturation; of brightness half of it."""
 

@@ -1,5 +1,6 @@
 """The training data as tensors in memory, and the batch of each step."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -13,6 +14,7 @@ from torch import Tensor
 from jobs.tiny.data import SOURCES, Row
 from jobs.tiny.metrics import Tokenize
 from jobs.tiny.recipe import Recipe
+from jobs.tiny.told import class_shares
 
 NO_KEY = -1
 
@@ -38,6 +40,8 @@ class Corpus:
     feature: Tensor
     logit: Tensor
     """What the teacher said: `(n, 1280)`, centred, and `(n, 1001)`; float16."""
+    told: Tensor
+    """`(n, 200)` shares of the classes of Tiny-ImageNet by the teacher, float16; 0 elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,27 @@ def build_corpus(rows: Sequence[Row], tokenizer: Tokenize, teacher: Path, side: 
     flat = [text for name in names for text in texts[name]]
     answers = np.load(teacher)
     feature = torch.from_numpy(answers["feature"]).float()
+    key = torch.tensor([_padded([number[name] for name in row.texts]) for row in rows])
+    class_key = torch.tensor([number[f"tiny/{label}"] for label in range(200)])
+    tiny = _rows_of(rows, "tiny", is_validation=False)
+    told = torch.zeros(len(rows), len(class_key), dtype=torch.float16)
+    label = (key[tiny, :1] == class_key).int().argmax(1)
+    picture = np.array([zlib.crc32(rows[row].picture) for row in tiny])
+    told[tiny] = torch.from_numpy(
+        class_shares(feature[tiny].numpy(), label.numpy(), picture)
+    ).half()
     return Corpus(
         pixel=_pixels(rows, side),
-        key=torch.tensor([_padded([number[name] for name in row.texts]) for row in rows]),
+        key=key,
         text_start=counts.cumsum(0) - counts,
         text_count=counts,
         token=torch.cat([tokenizer(flat[i : i + 4096]) for i in range(0, len(flat), 4096)]),
-        class_key=torch.tensor([number[f"tiny/{label}"] for label in range(200)]),
+        class_key=class_key,
         rows={source: _rows_of(rows, source, is_validation=False) for source in SOURCES},
         validation={name: _rows_of(rows, name, is_validation=True) for name in ("tiny", "flickr")},
         feature=(feature - feature.mean(0)).half(),
         logit=torch.from_numpy(answers["logit"]),
+        told=told,
     )
 
 

@@ -37,9 +37,28 @@ def agreement_loss(logit: Tensor, is_positive: Tensor, smoothing: float) -> Tens
     return (to_text + to_picture) / 2
 
 
-def class_loss(logit: Tensor, is_positive: Tensor, num_classes: int, smoothing: float) -> Tensor:
-    """Return the loss of choosing among the class names alone; they are the first texts."""
-    return _one_way(logit[:, :num_classes], is_positive[:, :num_classes], smoothing)
+def class_loss(
+    logit: Tensor, is_positive: Tensor, told: Tensor, told_share: float, smoothing: float
+) -> Tensor:
+    """Return the loss of choosing among the class names alone; they are the first texts.
+
+    Parameters
+    ----------
+    logit, is_positive
+        `(n, t)`; pictures without a class do not count.
+    told
+        `(n, classes)` shares by the teacher.
+    told_share
+        Weight of these shares in the target; the rest is the label's.
+    smoothing
+        Share of the label's target that is spread over all classes.
+    """
+    num_classes = told.shape[1]
+    logit, is_positive = logit[:, :num_classes], is_positive[:, :num_classes]
+    has_class = is_positive.any(1)
+    labelled = _target(is_positive[has_class], smoothing)
+    target = labelled.lerp(told[has_class].float(), told_share)
+    return -(target * torch.log_softmax(logit[has_class], dim=1)).sum(1).mean()
 
 
 def logit_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -56,7 +75,10 @@ def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _one_way(logit: Tensor, is_positive: Tensor, smoothing: float) -> Tensor:
     has_positive = is_positive.any(1)
-    logit, positive = logit[has_positive], is_positive[has_positive].float()
-    target = positive / positive.sum(1, keepdim=True)
-    target = target * (1 - smoothing) + smoothing / logit.shape[1]
-    return -(target * torch.log_softmax(logit, dim=1)).sum(1).mean()
+    target = _target(is_positive[has_positive], smoothing)
+    return -(target * torch.log_softmax(logit[has_positive], dim=1)).sum(1).mean()
+
+
+def _target(is_positive: Tensor, smoothing: float) -> Tensor:
+    share = is_positive.float() / is_positive.sum(1, keepdim=True)
+    return share * (1 - smoothing) + smoothing / is_positive.shape[1]

@@ -18,6 +18,8 @@ class Recipe:
     """`model_cfg` of open_clip."""
     preprocess: dict[str, Any]
     """`preprocess_cfg` of open_clip."""
+    views: dict[str, int]
+    """Fixed crops of each picture of a source that the teacher is asked about; 1 if not named."""
     batch: dict[str, int]
     """Pictures of each source in a batch."""
     key_weights: dict[str, tuple[float, ...]]
@@ -35,17 +37,19 @@ class Recipe:
     feature_weight: float
     """Weights of the teacher's logits (cross entropy) and features (cosine)."""
     teacher_temperature: float
+    told_share: float
+    """Share of the target over classes that comes from the teacher, the rest is the label."""
     smoothing: float
     crop: float
-    """Least share of a side that a random crop keeps."""
+    view_crop: float
+    """Least share of a side that a random crop keeps, of a whole picture and of a view."""
     jitter: float
     zoom_out: float
     turn: float
     """Limits of zooming out (share of a side) and turning (degrees)."""
-    wide_from: int
     wide_zoom_out: float
     wide_turn: float
-    """The step from which drawn pictures get wider limits, and these limits."""
+    """The wider limits of drawn pictures."""
     checkpoint_steps: int
     fonts: Fonts
 

@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from jobs.demo.backgrounds import draw_background
+
 SIDE = 96
 _EMOJI_FONT_SIZE = 109
 _ICON_FONT_SIZE = 96
+_PATTERNED = 0.6
+"""Share of training pictures on one of the demo's backgrounds."""
 _SKIN_TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
 _EMOJI_LINE = re.compile(r"^([0-9A-F ]+?)\s*; fully-qualified\s+# \S+ E[\d.]+ (.+)$")
 _ICON_RULE = re.compile(
@@ -134,6 +138,9 @@ def _ground(rng: np.random.Generator, *, checks: bool) -> tuple[Image.Image, boo
     """Return a background and whether it is dark."""
     is_dark = bool(rng.random() < 0.3)  # noqa: PLR2004
     low, high = (0, 90) if is_dark else (185, 256)
+    if not checks and rng.random() < _PATTERNED:
+        ground, _ = draw_background((SIDE, SIDE), rng)
+        return ground, float(np.asarray(ground).mean()) < 128  # noqa: PLR2004
     first, second = rng.integers(low, high, (2, 3)).astype(float)
     if rng.random() < 0.25 and not is_dark:  # noqa: PLR2004
         first = second = np.array([255.0, 255.0, 255.0])

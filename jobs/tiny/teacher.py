@@ -15,12 +15,13 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.tiny.data import Row, read_rows
+from jobs.tiny.data import Row, read_views
 from jobs.tiny.recipe import read_recipe
 
 MODEL = "mobilenet_v2_imagenet_apache2.tflite"
 _SIDE = 224
 _POOLED, _LOGITS = 172, 173
+NUM_FEATURES, NUM_LOGITS = 1280, 1001
 _NUM_WORKERS = 2
 
 
@@ -54,7 +55,8 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    rows = list(read_rows(arguments.data, read_recipe(arguments.recipe).fonts))
+    recipe = read_recipe(arguments.recipe)
+    rows = list(read_views(arguments.data, recipe.fonts, recipe.views))
     place = local()
 
     def answer(row: Row) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
@@ -63,8 +65,11 @@ def main() -> None:
         return place.teacher(row)
 
     with ThreadPoolExecutor(_NUM_WORKERS) as pool:
-        answers = list(pool.map(answer, rows))
-    feature, logit = (np.stack(part) for part in zip(*answers, strict=True))
+        answers = pool.map(answer, rows)
+        feature = np.empty((len(rows), NUM_FEATURES), np.float16)
+        logit = np.empty((len(rows), NUM_LOGITS), np.float16)
+        for index, answered in enumerate(answers):
+            feature[index], logit[index] = answered
     np.savez(arguments.out, feature=feature, logit=logit)
     print(f"{len(rows)} pictures in {arguments.out}")
 

@@ -1,8 +1,10 @@
 """The training loop: resumable, and the same batches for the same recipe."""
 
 import copy
+import math
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from jobs.tiny import loss, metrics
 from jobs.tiny.augment import Reach, augment
 from jobs.tiny.corpus import Batch, Corpus, build_corpus, draw_batch, load_or_build
-from jobs.tiny.data import DRAWN, read_classes, read_rows
+from jobs.tiny.data import DRAWN, read_classes, read_views
 from jobs.tiny.export import new_model, write_weights
 from jobs.tiny.recipe import Recipe
 from jobs.tiny.text import encode_texts
@@ -75,7 +77,8 @@ class Training:
         logit = self.model.logit_scale.exp() * image_unit @ text_unit.T
         matches, smoothing = batch.is_positive, recipe.smoothing
         agreement = loss.agreement_loss(logit, matches, smoothing)
-        naming = loss.class_loss(logit, matches, len(self.corpus.class_key), smoothing)
+        told = self.corpus.told[batch.row]
+        naming = loss.class_loss(logit, matches, told, recipe.told_share, smoothing)
         taught = loss.logit_loss(answer, self.corpus.logit[batch.row], recipe.teacher_temperature)
         seen = loss.feature_loss(feature, self.corpus.feature[batch.row])
         return {
@@ -87,11 +90,14 @@ class Training:
 
     def _reach(self, row: Tensor) -> Reach:
         recipe = self.recipe
-        is_drawn = torch.isin(row, torch.cat([self.corpus.rows[name] for name in DRAWN]))
-        is_wide = is_drawn & (self.step >= recipe.wide_from)
-        zoom_out = torch.where(is_wide, recipe.wide_zoom_out, recipe.zoom_out)
-        turn = torch.where(is_wide, recipe.wide_turn, recipe.turn)
-        return Reach(zoom_out, turn, recipe.crop, recipe.jitter)
+        is_drawn, is_view = self._of(DRAWN, row), self._of(recipe.views, row)
+        zoom_out = torch.where(is_drawn, recipe.wide_zoom_out, recipe.zoom_out)
+        turn = torch.where(is_drawn, recipe.wide_turn, recipe.turn)
+        crop = torch.where(is_view, recipe.view_crop, recipe.crop)
+        return Reach(zoom_out, turn, crop, recipe.jitter)
+
+    def _of(self, sources: Iterable[str], row: Tensor) -> Tensor:
+        return torch.isin(row, torch.cat([self.corpus.rows[name] for name in sources]))
 
     @torch.no_grad()
     def _average_weights(self) -> None:
@@ -108,6 +114,15 @@ class Training:
         parts = {name: getattr(self, name).state_dict() for name in _SAVED}
         torch.save({"step": self.step, **parts}, path.with_suffix(".new"))
         os.replace(path.with_suffix(".new"), path)
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of another run, perhaps at another resolution."""
+        checkpoint = torch.load(path, weights_only=True)
+        weights, name = checkpoint["average"], "visual.attnpool.positional_embedding"
+        weights[name] = resized(weights[name], len(self.model.state_dict()[name]))
+        self.model.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+        self.heads.load_state_dict(checkpoint["heads"])
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
@@ -126,8 +141,21 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return float(np.interp(step, steps, rates))
 
 
-def train(data: Path, recipe: Recipe, teacher: Path, work: Path, out: Path) -> None:
-    """Train, or go on training, and write the model folder."""
+def resized(position: Tensor, num: int) -> Tensor:
+    """Stretch the `(1 + side * side, d)` positions of attention pooling to `num` of them."""
+    grid = position[1:].T.unflatten(1, (math.isqrt(len(position) - 1), -1))
+    side = math.isqrt(num - 1)
+    grid = nn.functional.interpolate(grid[None], (side, side), mode="bilinear")[0]
+    return torch.cat([position[:1], grid.flatten(1).T])
+
+
+def train(
+    data: Path, recipe: Recipe, teacher: Path, work: Path, out: Path, start: Path | None = None
+) -> None:
+    """Train, or go on training, and write the model folder.
+
+    `start` is the checkpoint of a finished run to begin with, of the same towers.
+    """
     torch.manual_seed(recipe.seed)
     work.mkdir(parents=True, exist_ok=True)
     model = new_model(recipe, out)
@@ -135,13 +163,16 @@ def train(data: Path, recipe: Recipe, teacher: Path, work: Path, out: Path) -> N
     side = recipe.model["vision_cfg"]["image_size"]
 
     def build() -> Corpus:
-        return build_corpus(list(read_rows(data, recipe.fonts)), tokenizer, teacher, side)
+        rows = list(read_views(data, recipe.fonts, recipe.views))
+        return build_corpus(rows, tokenizer, teacher, side)
 
     corpus = load_or_build(work / "corpus.pt", build)
     training = Training(recipe, corpus, model)
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         training.load(checkpoint)
+    elif start is not None:
+        training.start_from(start)
     names = [row["simple_name"] for row in read_classes(data)]
     _run(training, checkpoint, names, tokenizer)
     write_weights(training.average.state_dict(), out)

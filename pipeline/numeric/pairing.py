@@ -62,7 +62,7 @@ def fit_apart(
     if len(image) < num_bins:
         return Odds(np.zeros(2), np.zeros(2)), 0.0
     own = gap(image, text, mean)
-    steps = np.unique(np.linspace(1, len(own) - 1, SHIFTS).astype(np.int64))
+    steps = np.linspace(0, len(own), SHIFTS + 2)[1:-1].astype(np.int64)  # never a next row's
     other = np.concatenate([gap(image, np.roll(text, step, axis=0), mean) for step in steps])
     stands = np.concatenate([weight * np.roll(weight, step) for step in steps])
     edges = np.quantile(own, np.linspace(0.0, 1.0, num_bins + 1)[1:-1])

@@ -82,3 +82,13 @@ def test_equal_gaps_leave_no_room():
     one = np.ones(50)
 
     assert unmatched_share((np.full(50, 0.1), one), (np.full(50, 0.5), one)) == 0.0
+
+
+def test_rows_in_the_order_of_their_classes_find_the_same_share():
+    image, text, _ = pairs(share=0.2, noise=0.5)
+    copies = [np.repeat(rows, 2, axis=0) for rows in (image, text)]
+
+    _, found = fit_apart(*copies, means(*copies), np.ones(2 * len(image)))
+    _, alone = fit_apart(image, text, means(image, text), np.ones(len(image)))
+
+    assert found == pytest.approx(alone, abs=0.01)
