@@ -3,11 +3,11 @@
 import argparse
 from functools import partial
 
-from jobs.bench import crawl, embed, storage, vectors
+from jobs.bench import confident, crawl, embed, storage, vectors
 
 
-def main() -> None:
-    """Run one benchmark, or all that need no data."""
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command")
     speed = commands.add_parser("embed", help="speed of the embed step against a bare loop")
@@ -25,7 +25,17 @@ def main() -> None:
         "folder", help="with image_embeddings.npy, text_embeddings.npy, metadata.csv"
     )
     given.add_argument("--classes", required=True, help="npy of class text vectors")
-    chosen = parser.parse_args()
+    scale = commands.add_parser("confident", help="confident learning, speed and memory by rows")
+    scale.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    scale.add_argument("--classes", type=int, default=1000)
+    scale.add_argument("--dims", type=int, default=512)
+    scale.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
+    return parser
+
+
+def main() -> None:
+    """Run one benchmark, or all that need no data."""
+    chosen = options().parse_args()
     if chosen.command in (None, "embed"):
         given_or = partial(getattr, chosen)
         embed.report(
@@ -35,6 +45,8 @@ def main() -> None:
         storage.report()
     if chosen.command == "crawl":
         crawl.report(chosen.crawls, chosen.policy)
+    if chosen.command == "confident":
+        confident.report(chosen.rows, chosen.classes, chosen.dims, chosen.subsample)
     if chosen.command == "vectors":
         vectors.report(chosen.folder, chosen.classes)
 
