@@ -90,10 +90,13 @@ class Cleaner(Protocol[State]):
 
     name: ClassVar[str]
     """Its key in a recipe, and the prefix of its columns."""
-    reads: ClassVar[tuple[str, ...]]
-    """Columns it needs."""
     adds: ClassVar[pa.Schema]
     """Columns it adds, each named `<name>.<what>`."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs: a class variable, or a property where they follow from its settings."""
+        ...
 
     def fit(self, rows: Rows) -> State:
         """Learn from the corpus and return what was learned, as a value."""

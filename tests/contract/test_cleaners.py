@@ -25,7 +25,7 @@ def prepare(name, corpus):
 
 def needed(name):
     """Return the cleaners whose columns one reads, those that they read first."""
-    readers = [column.split(".")[0] for column in CLEANERS[name].reads if "." in column]
+    readers = [column.split(".")[0] for column in CLEANERS[name]().reads if "." in column]
     direct = [reader for reader in dict.fromkeys(readers) if reader in CLEANERS]
     return list(dict.fromkeys(n for one in direct for n in (*needed(one), one)))
 

@@ -1,0 +1,193 @@
+"""`imprecise`: what class a row is of, if labels are noisy, several or missing: one model.
+
+After ILL (Chen et al. 2024, "Imprecise label learning"). Class probabilities of the image and a
+matrix of label confusions are brought together by expectation-maximisation: every step is one
+pass that sums expected counts of pairs of class and label. The probabilities must not have seen
+the labels, or the labels are used twice and found right: they are those of the classes' *names*.
+If the names do not tell the classes, the cleaner abstains.
+
+It is assumed that how a label goes wrong depends on the class alone, not on the image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.cleaners.columns import hashes, keys, labels, lists, score, score_schema, vectors
+from pipeline.contract import Rows
+from pipeline.numeric.bottom import Bottom, Columns
+from pipeline.numeric.clues import Clue, kept_cells, listed
+from pipeline.numeric.nearest import Nearest, fit_nearest, tells
+from pipeline.numeric.record import from_arrays, to_arrays
+from pipeline.numeric.sharpen import sharpen
+from pipeline.numeric.transition import Counts, Transition
+from pipeline.schema import IMAGE, LABEL
+
+TOP = 16
+"""Classes that a row may be of, besides that of its label."""
+BINS = 16
+"""Bins of how well any class fits an image, of equally many rows."""
+
+SHARPEN_ROWS = 2_000
+"""Rows of the sample on which sharpness and confusions are weighed against one another."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The mean image, and a bounded sample of labelled ones."""
+
+    total: NDArray[np.float64]
+    """`(d,)` sum of the images."""
+    count: int
+    sample: Bottom
+
+    def merge(self, other: "Survey") -> "Survey":
+        """Return the sums over both sets of rows."""
+        total, count = self.total + other.total, self.count + other.count
+        return Survey(total, count, self.sample.merge(other.sample))
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What `imprecise` has learned."""
+
+    nearest: Nearest
+    """Class probabilities by the names."""
+    edge: NDArray[np.float64]
+    """`(b - 1,)` bounds of the bins of fit."""
+    transition: Transition
+    is_telling: bool
+    """Whether the probabilities tell the classes; if not, the cleaner abstains."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imprecise:
+    """Infers classes from noisy, missing or ambiguous labels by a matrix of label confusions."""
+
+    name: ClassVar[str] = "imprecise"
+    adds: ClassVar[pa.Schema] = score_schema(
+        "imprecise",
+        ("label", pa.float32(), "P(the label is wrong); null without one"),
+        ("outlier", pa.float32(), "P(the image is of no class)"),
+        ("prediction", pa.int32(), "the most likely class"),
+        ("confidence", pa.float32(), "its probability: high is good"),
+    )
+
+    source: Literal["names", "probe"] = "names"
+    """Probabilities by the names of the classes, or those of `probe`, which saw the labels."""
+    steps: int = 20
+    """Steps of expectation-maximisation, each one pass."""
+    width: int = 1_000
+    """Labels per class whose confusion is counted apart; all others of a class share one rate."""
+    sample_rows: int = 20_000
+    """Rows on which the sharpness is fitted and confusions to count are found."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the image, or of the probe."""
+        row = ("uid", "image_hash", LABEL)
+        return (*row, IMAGE) if self.source == "names" else (*row, "probe.top", "probe.share")
+
+    def fit(self, rows: Rows) -> Inferred:
+        rows, num_classes = rows.select(*self.reads), len(rows.classes)
+        nearest = self._fit_names(rows)
+        sample = rows.reduce(partial(self._gather, nearest), Bottom.merge)
+        column, inner = sample.column, np.linspace(0, 1, BINS + 1)[1:-1]
+        edge = np.quantile(column["fit"], inner) if len(sample.key) else np.zeros(BINS - 1)
+        first = column["top"][:, 0] if column["top"].shape[1] else column["label"]
+        telling = tells(first, column["label"], num_classes)
+        cell = kept_cells(column["top"], column["share"], column["label"], num_classes, self.width)
+        state = Inferred(nearest, edge, Transition.start(cell, num_classes, BINS), telling)
+        for _ in range(self.steps if telling else 0):
+            counts = rows.reduce(partial(self._count, state), Counts.merge)
+            transition = state.transition.step(counts)
+            state = Inferred(nearest, edge, transition, telling)
+        return state
+
+    def _fit_names(self, rows: Rows) -> Nearest:
+        named = rows.classes.embedding
+        if self.source == "probe":
+            prior = np.full(len(named), 1.0 / len(named))
+            none = np.zeros((1, len(named), 0), np.float32)
+            return Nearest(none[0, 0], none, prior, scale=1.0, is_telling=False)
+        survey = rows.reduce(self._survey, Survey.merge)
+        image, label = survey.sample.column["image"], survey.sample.column["label"]
+        centre, image = survey.total / max(survey.count, 1), image.astype(np.float32)
+        nearest = fit_nearest(centre, named[None], image, np.zeros_like(label), label)
+        if not nearest.is_telling:
+            return nearest
+        few = slice(0, SHARPEN_ROWS)
+        cosine = nearest.cosine(image[few], np.zeros_like(label[few]))
+        return sharpen(nearest, cosine, label[few], TOP // 2)
+
+    def _survey(self, batch: pa.Table) -> Survey:
+        image, present = vectors(batch, IMAGE)
+        label = labels(batch)
+        known = present & (label >= 0)
+        column: Columns = {"image": image[known].astype(np.float16), "label": label[known]}
+        name = hashes(batch)[known], keys(batch)[known]
+        total = image.sum(axis=0, dtype=np.float64)
+        return Survey(total, int(present.sum()), Bottom.of(self.sample_rows, *name, column))
+
+    def _gather(self, nearest: Nearest, batch: pa.Table) -> Bottom:
+        top, share, fit, present = self._soft(nearest, batch)
+        label = labels(batch)
+        known = present & (label >= 0)
+        column: Columns = {"top": top, "share": share, "fit": fit, "label": label}
+        kept = {name: value[known] for name, value in column.items()}
+        return Bottom.of(self.sample_rows, hashes(batch)[known], keys(batch)[known], kept)
+
+    def _count(self, state: Inferred, batch: pa.Table) -> Counts:
+        clue, present = self._clue(state, batch)
+        return state.transition.counts(clue.take(present))
+
+    def _soft(
+        self, nearest: Nearest, batch: pa.Table
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Return classes, their probabilities, the fit of the best, and where any are known.
+
+        The class of the label stands last, with probability 0 if it stood among the others.
+        """
+        label, num_classes = np.maximum(labels(batch), 0), len(nearest.prior)
+        if self.source == "names":
+            image, present = vectors(batch, IMAGE)
+            cosine = nearest.cosine(image, np.zeros(len(image), np.int64))
+            top, share = listed(nearest.probability(cosine), label, TOP)
+            return top, share, cosine.max(axis=1, initial=-1.0).astype(np.float64), present
+        top, share = lists(batch, "probe.top"), lists(batch, "probe.share")
+        left = max(num_classes - share.shape[1], 1)
+        own = np.maximum(1.0 - share.sum(axis=1), 0.0) / left
+        own = np.where((top == label[:, None]).any(axis=1), 0.0, own)
+        top, share = np.column_stack([top, label]), np.column_stack([share, own])
+        present, fit = share.sum(axis=1) > 0, share.max(axis=1, initial=0.0)
+        return np.maximum(top, 0).astype(np.int64), share.astype(np.float64), fit, present
+
+    def _clue(self, state: Inferred, batch: pa.Table) -> tuple[Clue, NDArray[np.bool_]]:
+        top, share, fit, present = self._soft(state.nearest, batch)
+        place = np.searchsorted(state.edge, fit, side="right")
+        return Clue(top, share, labels(batch)[:, None], place), present
+
+    def score(self, state: Inferred, batch: pa.Table) -> pa.Table:
+        clue, present = self._clue(state, batch)
+        member, alien = state.transition.posterior(clue)
+        present, label = present & state.is_telling, clue.given
+        own = np.where(clue.top == label, member, 0.0).sum(axis=1)
+        row, best = np.arange(len(label)), member.argmax(axis=1)
+        columns = [
+            score(1.0 - own, present & (label[:, 0] >= 0)),
+            score(alien, present),
+            pa.array(clue.top[row, best].astype(np.int32), mask=~present),
+            score(member[row, best], present),
+        ]
+        return pa.table(columns, schema=self.adds)
+
+    def dump(self, state: Inferred) -> Mapping[str, NDArray[Any]]:
+        return to_arrays(state)
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Inferred:
+        return from_arrays(Inferred, arrays)

@@ -1,0 +1,139 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+
+from pipeline.cleaners.columns import labels
+from pipeline.cleaners.imprecise import Imprecise
+from pipeline.cleaners.probe import Probe
+from pipeline.contract import Classes
+from pipeline.engine.local import TableRows, beside
+from pipeline.numeric.prototypes import unit
+from pipeline.schema import LABEL
+from tests.corpora import plant, tabulate
+
+
+def infer(corpus, table=None, **options):
+    table = corpus.table if table is None else table
+    rows = TableRows((table.slice(0, 300), table.slice(300)), corpus.classes)
+    cleaner = Imprecise(**options)
+    if cleaner.source == "probe":
+        probe = Probe()
+        table = beside(table, probe.score(probe.fit(rows), table))
+        rows = TableRows((table,), corpus.classes)
+    state = cleaner.fit(rows)
+    return state, cleaner.score(state, table)
+
+
+def right(state):
+    """Return the share of right labels that the matrix claims."""
+    size, cell = len(state.transition.rest), state.transition.cell
+    return state.transition.chance[cell // size == cell % size].mean()
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_names_find_wrong_labels_and_the_rate(asymmetric):
+    corpus = plant(1500, flip=0.4, foreign=0.0, asymmetric=asymmetric)
+    state, added = infer(corpus)
+
+    score = added["imprecise.label"].to_numpy()
+    assert roc_auc_score(corpus.fault == "wrong-label", score) > 0.98
+    assert abs(right(state) - 0.6) < 0.05
+    assert np.mean(added["imprecise.prediction"].to_numpy() == corpus.true) > 0.97
+
+
+def test_probabilities_that_saw_the_labels_inflate_the_diagonal():
+    corpus = plant(2000, flip=0.45, foreign=0.0, asymmetric=True, spread=1.0)
+    apart, told = infer(corpus)
+    twice, seen = infer(corpus, source="probe")
+    wrong = corpus.fault == "wrong-label"
+
+    assert abs(right(apart) - 0.55) < 0.06
+    assert right(twice) > 0.8
+    areas = [roc_auc_score(wrong, t["imprecise.label"].to_numpy()) for t in (told, seen)]
+    assert areas[0] > areas[1] + 0.05
+
+
+def test_images_of_no_class_are_found():
+    corpus = plant(2000, foreign=0.15)
+    _, added = infer(corpus)
+    outlier = added["imprecise.outlier"].to_numpy()
+
+    assert roc_auc_score(corpus.fault == "foreign-image", outlier) > 0.95
+
+
+def test_probabilities_of_wrong_labels_are_calibrated():
+    corpus = plant(3000, flip=0.25, foreign=0.0, spread=1.0)
+    score = infer(corpus)[1]["imprecise.label"].to_numpy()
+    wrong = corpus.fault == "wrong-label"
+    place = np.minimum((score * 10).astype(int), 9)
+    error = sum(abs((score - wrong)[place == b].sum()) for b in range(10)) / len(score)
+
+    assert error < 0.03
+
+
+def test_names_that_carry_nothing_make_it_abstain():
+    _, added = infer(plant(500, named=False))
+
+    assert all(column.null_count == 500 for column in added.columns)
+
+
+def test_rows_without_a_label_get_a_class_and_no_suspicion():
+    corpus = plant(900, foreign=0.0)
+    given = labels(corpus.table)
+    given[::3] = -1
+    place = corpus.table.column_names.index(LABEL)
+    table = corpus.table.set_column(place, LABEL, pa.array(given, pa.int32(), mask=given < 0))
+    _, added = infer(corpus, table)
+    prediction = added["imprecise.prediction"].to_numpy()
+
+    assert (added["imprecise.label"].is_null().to_numpy() == (given < 0)).all()
+    assert np.mean(prediction[::3] == corpus.true[::3]) > 0.9
+
+
+def test_a_corpus_without_labels_gets_no_scores():
+    corpus = plant(100, 4, 16)
+    place = corpus.table.column_names.index(LABEL)
+    table = corpus.table.set_column(place, LABEL, pa.nulls(100, pa.int32()))
+
+    assert infer(corpus, table)[1]["imprecise.prediction"].null_count == 100
+
+
+def test_few_confusions_are_enough_for_many_classes():
+    corpus = plant(2000, 20, 48, flip=0.3, foreign=0.0)
+    state, added = infer(corpus, width=5)
+
+    assert len(state.transition.cell) <= 5 * 20
+    wrong = corpus.fault == "wrong-label"
+    assert roc_auc_score(wrong, added["imprecise.label"].to_numpy()) > 0.95
+
+
+def digits():
+    """Return rows of clean digits, named by the means of digits that are left out."""
+    image, label = load_digits(return_X_y=True)
+    image, named = unit(image), np.arange(len(image)) % 2 == 0
+    means = np.array([image[named & (label == c)].mean(axis=0) for c in range(10)])
+    rest = ~named
+    table = tabulate(image[rest], image[rest], np.zeros(rest.sum(), bool), label[rest])
+    return table, Classes(name=tuple("0123456789"), embedding=unit(means).astype(np.float32))
+
+
+@pytest.mark.parametrize("source", ["names", "probe"])
+def test_clean_digits_stay_clean(source):
+    table, classes = digits()
+    rows, cleaner = TableRows((table,), classes), Imprecise(source=source)
+    if source == "probe":
+        table = beside(table, Probe().score(Probe().fit(rows), table))
+        rows = TableRows((table,), classes)
+    state = cleaner.fit(rows)
+    score = cleaner.score(state, table)["imprecise.label"]
+
+    assert state.is_telling
+    assert score.null_count == 0
+    assert np.mean(score.to_numpy() > 0.5) < 0.02
+
+
+def test_what_it_reads_follows_from_its_source():
+    assert "embedding.image" in Imprecise().reads
+    assert "probe.share" in Imprecise(source="probe").reads
