@@ -10,15 +10,17 @@ from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.report.page import About, Step
 from pipeline.report.summary import Summary
-from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
+from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
 from pipeline.shards import files
-from pipeline.shards.find import find_shards
+from pipeline.shards.find import Shard, find_shards
 from pipeline.shards.manifest import REPORT
 from pipeline.store import catalog as catalogs
 from pipeline.store import embed as embedding
+from pipeline.store.answers import load_answers, write_queries
+from pipeline.store.attach import attach
 from pipeline.store.classes import ClassEntry, embed_classes, load_entries
 from pipeline.store.clean import clean
-from pipeline.store.label import LABEL_TEXT, label_step
+from pipeline.store.label import LABEL_TEXT, Labeller, label_step
 from pipeline.store.pages import write_report
 from pipeline.store.publish import (
     claim,
@@ -89,17 +91,13 @@ def curate(
     started = datetime.now(timezone.utc)
     shards = find_shards(given(recipe.source.path, "source.path", "--source"))
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
-    key = key_of(recipe.to_yaml(), entries, [shard.identity for shard in shards])
+    told = load_answers(recipe.source.answers, Labeller(recipe.source.label, entries).find)
+    key = key_of(recipe.to_yaml(), entries, told.digest, [shard.identity for shard in shards])
     run = Run(key, Workspace(workspace), engine, track)
     claimable(output, shards)
 
     # read: index every shard once, cut it into fragments
-    with run.step("index", len(shards)) as advance:
-        catalog = catalogs.build(
-            run.workspace, shards, engine, recipe.source.fragment_rows, advance
-        )
-    if not catalog.num_rows:
-        raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
+    catalog = build_catalog(run, recipe, shards)
 
     # embed: the only expensive step
     spec, caption = recipe.vectors or recipe.encoder, recipe.source.caption
@@ -107,14 +105,17 @@ def curate(
     with run.step("embed", catalog.num_rows, embedded.uri) as advance:
         embedding.run(embedded, catalog, spec, caption, engine, advance)
     classes = embed_classes(run, entries, spec)
-    labelled = label_step(run, catalog, embedded, recipe.source.label, entries)
+    labelled = label_step(run, catalog, embedded, recipe.source.label, entries, told)
 
     # clean: each cleaner fits once and adds columns
     rows = StoredRows(
         engine,
         classes,
         tuple(catalog.identity),
-        ((embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY)), (labelled, (LABEL, LABEL_TEXT))),
+        (
+            (embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY)),
+            (labelled, (LABEL, LABEL_TEXT, ANSWERED)),
+        ),
     )
     for cleaner in recipe.cleaners:
         rows = clean(run, cleaner, rows, catalog.num_rows)
@@ -129,12 +130,30 @@ def curate(
 
     # pack, report, publish: the manifest comes last
     claim(output, key, shards)
-    stats = pack(run, output, catalog, decided, recipe.pack, caption)
+    described = attach(decided, rows, recipe.pack.attach)
+    stats = pack(run, output, catalog, described, recipe.pack, caption)
+    write_queries(run, output, catalog, decided)
     write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
     sweep(output, len(stats), write_ledger(run, output, catalog, decided))
     publish(run, output, stats, summary, catalog.faults, count_cut(run, embedded, catalog.identity))
-    sizes = tuple(stat["count"] for stat in stats)
-    return Outcome(output, files.join(output, REPORT), summary, sizes, since(started))
+    return Outcome(
+        output=output,
+        report=files.join(output, REPORT),
+        summary=summary,
+        shards=tuple(stat["count"] for stat in stats),
+        seconds=since(started),
+    )
+
+
+def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs.Catalog:
+    """Return the fragments of all shards."""
+    with run.step("index", len(shards)) as advance:
+        catalog = catalogs.build(
+            run.workspace, shards, run.engine, recipe.source.fragment_rows, advance
+        )
+    if not catalog.num_rows:
+        raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
+    return catalog
 
 
 def since(started: datetime) -> float:

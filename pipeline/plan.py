@@ -12,6 +12,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards import files
 from pipeline.shards.find import Shard, find_shards
 from pipeline.shards.index import index, read
+from pipeline.store.answers import load_answers
 from pipeline.store.catalog import listed
 from pipeline.store.classes import load_entries
 from pipeline.store.embed import embed_step
@@ -67,6 +68,7 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
     claimable(output, shards)
     labeller = Labeller(recipe.source.label, entries)
+    load_answers(recipe.source.answers, labeller.find)
     spec = recipe.vectors or recipe.encoder
     step = embed_step(Workspace(workspace), spec, recipe.source.caption)
     known = listed(files.join(workspace, "catalog"))

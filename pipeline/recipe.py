@@ -13,11 +13,11 @@ from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.policy.presets import PRESETS
 from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
-from pipeline.schema import EARLY, IMAGE, LABEL, SAMPLE, TEXT
+from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT
 from pipeline.store.publish import PackSpec
 from pipeline.store.vectors import VectorSpec
 
-GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL)
+GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL, ANSWERED)
 """Columns that are there before the first cleaner."""
 
 
@@ -36,6 +36,8 @@ class SourceSpec(Strict):
     """Where captions lie: a member's extension, `json:FIELD`, a column; null = none."""
     label: str = Field(default="auto", pattern=r"^(auto|none|caption|field:.+)$")
     """Where web labels lie: `auto`, `field:NAME`, `caption` (names found in it) or `none`."""
+    answers: str | None = None
+    """CSV of `uid,label`: a filled-in `queries.csv`, whose labels go before the web labels."""
     fragment_rows: int = Field(default=1024, ge=1)
     """Rows of a fragment, the unit of work and of commit."""
 
@@ -97,7 +99,7 @@ class Recipe(Strict):
         Raises
         ------
         RecipeError
-            If a cleaner or the policy reads a column that nothing before it adds.
+            If a cleaner, the policy or the output reads a column that nothing before it adds.
         """
         known = set(GIVEN)
         added: set[str] = set()
@@ -108,6 +110,7 @@ class Recipe(Strict):
             added |= set(cleaner.adds.names)
             known |= added
         require(f"policy {self.policy.name}", self.policy.reads, added)
+        require("pack.attach", self.pack.attach, added)
 
 
 def require(reader: str, columns: tuple[str, ...], known: set[str]) -> None:

@@ -12,13 +12,14 @@ from typing import Final
 
 import pyarrow as pa
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Part of every step key: raise it when the meaning of a stored column changes."""
 
 SAMPLE: Final = pa.schema(
     [
         pa.field("uid", pa.binary(16), metadata={"is": "128 bits of the hash of image and text"}),
         pa.field("image_hash", pa.uint64(), metadata={"is": "hash of the image bytes alone"}),
+        pa.field("phash", pa.uint64(), metadata={"is": "what the picture looks like, or null"}),
         pa.field("shard", pa.string(), metadata={"is": "URI of the source shard"}),
         pa.field("row", pa.int32(), metadata={"is": "position of the sample in its shard"}),
         pa.field("key", pa.string(), metadata={"is": "the source's own key"}),
@@ -42,6 +43,8 @@ EARLY: Final = "embedding.early"
 
 LABEL: Final = "label"
 """int32 index of the web label in the class file; null where a row has none."""
+ANSWERED: Final = "label.answered"
+"""Whether the label is an answer of a teacher that `ask` has asked, and no web label."""
 
 ACTIONS: Final = ("keep", "relabel", "drop", "quarantine")
 """What the policy can say of a row; only the read stage quarantines."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
-from pipeline.schema import EARLY, IMAGE, LABEL, TEXT, vector
+from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, TEXT, vector
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ def tabulate(image, text, captioned, label, *, early=None, seed=0):
             TEXT: vectors(text, captioned),
             EARLY: vectors(image if early is None else early),
             LABEL: pa.array(np.asarray(label), pa.int32(), mask=np.asarray(label) < 0),
+            ANSWERED: pa.array([False] * len(label)),
+            "phash": pa.array(rng.integers(1, 2**63, len(label)).astype(np.uint64)),
+            "shard": pa.array(["crawl.tar"] * len(label), pa.string()),
+            "row": pa.array(range(len(label)), pa.int32()),
+            "width": pa.array([64] * len(label), pa.int32()),
+            "height": pa.array([64] * len(label), pa.int32()),
+            "caption": pa.array([f"caption {n}" for n in range(len(label))]),
         }
     )
 

@@ -32,6 +32,7 @@ from pipeline.numeric.lda import FoldLda, Spread, spreads
 from pipeline.numeric.moments import FoldMoments
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.temperature import NoisyFit
+from pipeline.numeric.top import top
 from pipeline.schema import IMAGE, LABEL
 
 TOP = 16
@@ -75,6 +76,23 @@ class Probed:
         evidence = self.scale * self.lda.evidence(embedding, fold) + np.log(self.prior)
         return np.asarray(softmax(evidence.astype(np.float32), axis=1))
 
+    def wrong(self, own: NDArray[np.floating], label: NDArray[np.integer]) -> NDArray[np.floating]:
+        """Return the probability that `(n,)` labels are wrong.
+
+        A label is the row's class, or at the noise rate one drawn from the prior (see
+        `NoisyFit`): by Bayes' rule a label that the image hardly supports may still be right.
+
+        Parameters
+        ----------
+        own
+            `(n,)` probabilities of the labels' classes, by the image alone.
+        label
+            `(n,)` labels; what is returned for negative ones means nothing.
+        """
+        by_chance = self.noise * self.prior[label]
+        seen = (1.0 - self.noise) * own + by_chance
+        return 1.0 - own * (1.0 - self.noise + by_chance) / seen
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
@@ -84,7 +102,8 @@ class Probe:
     reads: ClassVar[tuple[str, ...]] = ("uid", "image_hash", IMAGE, LABEL)
     adds: ClassVar[pa.Schema] = score_schema(
         "probe",
-        ("label", pa.float32(), "1 - probability of the label; null without one"),
+        ("label", pa.float32(), "P(the label is wrong), by image and label; null without one"),
+        ("doubt", pa.float32(), "1 - probability of the label's class, by the image alone"),
         ("prediction", pa.int32(), "the most likely class"),
         ("confidence", pa.float32(), "its probability: high is good"),
         ("flat", pa.float32(), "entropy of the classes over that of all being alike"),
@@ -135,11 +154,11 @@ class Probe:
         own = np.take_along_axis(share, np.maximum(label, 0)[:, None], axis=1)[:, 0]
         log = np.log(np.maximum(share, 1e-30))
         entropy = -(share * log).sum(axis=1) / np.log(max(share.shape[1], 2))
-        order = np.argsort(-share, axis=1, kind="stable")[:, :TOP]
-        best, most = order[:, 0], np.take_along_axis(share, order, axis=1)
+        order, most = top(share, TOP)
         columns = [
+            score(state.wrong(own, label), present & (label >= 0)),
             score(1.0 - own, present & (label >= 0)),
-            pa.array(best.astype(np.int32), mask=~present),
+            pa.array(order[:, 0].astype(np.int32), mask=~present),
             score(most[:, 0], present),
             score(entropy, present),
             vector_lists(order.astype(np.int32), TOP, -1),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.embed.frontend import Frontend
+from pipeline.embed.phash import perceptual_hash
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are quarantined before decoding: Pillow's own bomb limit."""
@@ -36,6 +37,8 @@ class Picture:
     pixel: NDArray[np.uint8]
     width: int
     height: int
+    phash: int | None
+    """What it looks like: see `perceptual_hash`."""
 
 
 def decode(image: bytes, frontend: Frontend) -> Picture | str:
@@ -50,6 +53,7 @@ def decode(image: bytes, frontend: Frontend) -> Picture | str:
         if max(width, height) > MAX_ASPECT * min(width, height):
             return "image-too-thin"
         pixel = np.asarray(frontend.resize(opened))
+        phash = perceptual_hash(pixel)
     except UnidentifiedImageError:
         return "not-an-image"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -57,7 +61,7 @@ def decode(image: bytes, frontend: Frontend) -> Picture | str:
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, RuntimeError):
         # Pillow's plugins raise any of these on damaged data
         return "truncated-image"
-    return Picture(pixel, width, height)
+    return Picture(pixel, width, height, phash)
 
 
 def stack(pictures: Iterable[Picture | Any]) -> NDArray[np.uint8]:

@@ -55,6 +55,7 @@ def describe(shard: str, sample: Sample, decoded: Picture | str) -> dict[str, An
     return {
         "uid": hashlib.blake2b(image + (caption or "").encode(), digest_size=16).digest(),
         "image_hash": int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little"),
+        "phash": picture.phash if picture else None,
         "shard": shard,
         "row": sample.row,
         "key": sample.key,

@@ -56,7 +56,12 @@ def plan(num_rows: int, shard_rows: int) -> list[tuple[int, int]]:
 
 
 def write_shard(
-    base_uri: str, number: int, samples: Sequence[Sample], rows: pa.Table, plan_key: str = ""
+    base_uri: str,
+    number: int,
+    samples: Sequence[Sample],
+    rows: pa.Table,
+    plan_key: str = "",
+    attach: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the tar, the table and, last of all, the stats of one output shard.
 
@@ -73,6 +78,8 @@ def write_shard(
         the `winnow` object of the json, all columns to the table.
     plan_key
         Goes into the stats: says which plan of the whole output the shard belongs to.
+    attach
+        More columns of `rows` that go into the `winnow` object, under their names.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def write_shard(
     if len(samples) != rows.num_rows:
         raise ValueError(f"samples ({len(samples)}) and rows ({rows.num_rows}) must align")
     keys = output_keys(number, len(samples))
-    tar = _tar(keys, samples, rows)
+    tar = _tar(keys, samples, list(_verdicts(rows, attach)))
     stats = {
         "number": number,
         "plan": plan_key,
@@ -127,10 +134,12 @@ def _uid_halves(uri: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return np.frombuffer(uid, ">u8").reshape(-1, 2)
 
 
-def _tar(keys: Sequence[str], samples: Sequence[Sample], rows: pa.Table) -> bytes:
+def _tar(
+    keys: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[dict[str, Any]]
+) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for key, sample, verdict in zip(keys, samples, _verdicts(rows), strict=True):
+        for key, sample, verdict in zip(keys, samples, verdicts, strict=True):
             for extension, data in _members(sample, verdict):
                 info = tarfile.TarInfo(f"{key}.{extension}")
                 info.size = len(data)
@@ -138,8 +147,8 @@ def _tar(keys: Sequence[str], samples: Sequence[Sample], rows: pa.Table) -> byte
     return buffer.getvalue()
 
 
-def _verdicts(rows: pa.Table) -> Iterator[dict[str, Any]]:
-    columns = {name: _column(rows, name) for name in ("uid", *_VERDICT, "shard")}
+def _verdicts(rows: pa.Table, attach: Sequence[str]) -> Iterator[dict[str, Any]]:
+    columns = {name: _column(rows, name) for name in ("uid", *_VERDICT, "shard", *attach)}
     for values in zip(*columns.values(), strict=True):
         verdict = dict(zip(columns, values, strict=True))
         uid = verdict["uid"]

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import RecipeError, did_you_mean
-from pipeline.schema import LABEL
+from pipeline.schema import ANSWERED, LABEL
+from pipeline.store.answers import NOTHING, Answers
 from pipeline.store.catalog import Catalog
 from pipeline.store.classes import ClassEntry, normal
 from pipeline.store.run import Run
@@ -73,20 +74,25 @@ class Labeller:
 
 
 def label_step(
-    run: Run, catalog: Catalog, embedded: Step, source: str, entries: tuple[ClassEntry, ...]
+    run: Run,
+    catalog: Catalog,
+    embedded: Step,
+    source: str,
+    entries: tuple[ClassEntry, ...],
+    told: Answers = NOTHING,
 ) -> Step:
-    """Write the label of every row and return the step.
+    """Write the label of every row and return the step; answers go before web labels.
 
     Raises
     ------
     RecipeError
         If most labels are no class: the class file belongs to another corpus.
     """
-    config = [source, [(entry.name, entry.synonyms) for entry in entries]]
+    config = [source, [(entry.name, entry.synonyms) for entry in entries], told.digest]
     step = run.workspace.step("label", config, [embedded])
     done = step.done()
     todo = [name for name in catalog.identity if name not in done]
-    for _ in run.engine.each(Label(embedded, step, source, entries), todo):
+    for _ in run.engine.each(Label(embedded, step, Labeller(source, entries), told), todo):
         pass
     known: Counter[str | None] = Counter()
     for _, counted in run.engine.each(Tally(embedded, step), catalog.identity):
@@ -117,15 +123,20 @@ class Label:
 
     embedded: Step
     step: Step
-    source: str
-    entries: tuple[ClassEntry, ...]
+    labeller: Labeller
+    told: Answers
 
     def __call__(self, fragment: str) -> None:
-        labeller = Labeller(self.source, self.entries)
-        rows = self.embedded.read(fragment, ["fields", "caption"]).to_pylist()
-        raw = [labeller.raw(json.loads(row["fields"]), row["caption"]) for row in rows]
-        found = pa.array([labeller.find(label) for label in raw], pa.int32())
-        self.step.write(fragment, pa.table({LABEL: found, LABEL_TEXT: pa.array(raw, pa.string())}))
+        find, told = self.labeller.find, self.told.label
+        rows = self.embedded.read(fragment, ["uid", "fields", "caption"]).to_pylist()
+        raw = [self.labeller.raw(json.loads(row["fields"]), row["caption"]) for row in rows]
+        found = [told.get(row["uid"], find(label)) for row, label in zip(rows, raw, strict=True)]
+        columns = {
+            LABEL: pa.array(found, pa.int32()),
+            LABEL_TEXT: pa.array(raw, pa.string()),
+            ANSWERED: pa.array([row["uid"] in told for row in rows]),
+        }
+        self.step.write(fragment, pa.table(columns))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pipeline.shards.find import Shard
 from pipeline.shards.index import read
 from pipeline.shards.manifest import LEDGER, MANIFEST, MARK, rows_name, stats_name, tar_name
 from pipeline.shards.pack import plan, write_index, write_shard
+from pipeline.store.attach import Attached
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.run import Run, versions
 from pipeline.store.settle import CountEmitted, emitted
@@ -40,6 +41,8 @@ class PackSpec:
     """Of the shuffle."""
     window_rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Rows shuffled together; source shards are shuffled whole before that."""
+    attach: tuple[str, ...] = ()
+    """Columns of the cleaners that are written into the json of every sample."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class Packer:
     """Writes one output shard, unless it is there."""
 
     output: str
-    decided: Step
+    decided: Step | Attached
     windows: tuple[Window, ...]
-    seed: int
+    spec: PackSpec
     caption: str | None
     key: str
 
@@ -88,7 +91,7 @@ class Packer:
         order = zip(chosen["fragment"].to_pylist(), chosen["row"].to_pylist(), strict=True)
         rows = chosen.drop_columns("fragment")
         ordered = [samples[place] for place in order]
-        return write_shard(self.output, number, ordered, rows, self.key)
+        return write_shard(self.output, number, ordered, rows, self.key, self.spec.attach)
 
     def committed(self, number: int) -> dict[str, Any] | None:
         """Return the stats of a shard that an earlier attempt of the same plan has written."""
@@ -112,7 +115,7 @@ class Packer:
             name = pa.array([fragment.name] * len(table), pa.string())
             parts.append(table.append_column("fragment", name).filter(emitted(table)))
         table = pa.concat_tables(parts)
-        salt = self.seed.to_bytes(8, "little", signed=True)
+        salt = self.spec.seed.to_bytes(8, "little", signed=True)
         places = zip(*(table[c].to_pylist() for c in ("uid", "shard", "row")), strict=True)
         rank = [
             hashlib.blake2b(f"{shard}:{row}".encode() + uid, digest_size=8, key=salt).digest()
@@ -135,7 +138,12 @@ class Packer:
 
 
 def pack(
-    run: Run, output: str, catalog: Catalog, decided: Step, spec: PackSpec, caption: str | None
+    run: Run,
+    output: str,
+    catalog: Catalog,
+    decided: Step | Attached,
+    spec: PackSpec,
+    caption: str | None,
 ) -> list[dict[str, Any]]:
     """Write the shards of the output and return their stats."""
     counts = dict(run.engine.each(CountEmitted(decided), catalog.identity))
@@ -146,7 +154,7 @@ def pack(
         output,
         decided,
         tuple(found),
-        spec.seed,
+        spec,
         caption,
         key_of(decided.key, vars(spec), catalog.identity),
     )

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.policy.decide import decide
 from pipeline.policy.rules import Policy
 from pipeline.report.summary import Summary, merge
+from pipeline.store.attach import Attached
 from pipeline.store.rows import GROUP, StoredRows, fold
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step
@@ -91,7 +92,7 @@ class Summarise:
 class CountEmitted:
     """Counts the rows of one fragment that go into the output."""
 
-    step: Step
+    step: Step | Attached
 
     def __call__(self, fragment: str) -> int:
         return int(pc.sum(emitted(self.step.read(fragment, ["action", "extension"]))).as_py() or 0)

@@ -1,13 +1,16 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 
 from pipeline.cleaners.columns import folds, labels, lists, vectors
 from pipeline.cleaners.probe import TOP, Probe
+from pipeline.contract import Classes
+from pipeline.engine.local import TableRows
 from pipeline.schema import IMAGE, LABEL
-from tests.corpora import plant
+from tests.corpora import plant, tabulate, unit
 
 
 def probe(corpus, num_fragments=3, **options):
@@ -79,3 +82,27 @@ def test_a_corpus_without_labels_gets_no_scores():
     added = cleaner.score(cleaner.fit(bare.rows()), table)
 
     assert added["probe.label"].null_count == added["probe.prediction"].null_count == 100
+
+
+@pytest.mark.parametrize("flip", [0.1, 0.3])
+def test_the_probability_of_a_wrong_label_is_calibrated(flip):
+    corpus = plant(4000, 5, 24, flip=flip, foreign=0.0, spread=1.0)
+    score = probe(corpus)[1]["probe.label"].to_numpy()
+    wrong = corpus.fault == "wrong-label"
+
+    assert abs(score.mean() - wrong.mean()) < 0.04
+    bins = np.minimum((score * 10).astype(int), 9)
+    gaps = [abs(score[bins == b].sum() - wrong[bins == b].sum()) for b in range(10)]
+    assert sum(gaps) / len(score) < 0.03  # expected calibration error
+
+
+def test_a_clean_corpus_has_hardly_a_suspect_label():
+    digits = load_digits()
+    image, label = unit(digits.data), digits.target
+    told = np.zeros(len(label), bool)
+    table = tabulate(image, np.zeros_like(image), told, label)
+    classes = Classes(name=tuple("0123456789"), embedding=np.zeros((10, 64), np.float32))
+    cleaner = Probe()
+    added = cleaner.score(cleaner.fit(TableRows((table,), classes)), table)
+
+    assert np.mean(added["probe.label"].to_numpy() > 0.5) < 0.02

@@ -78,6 +78,9 @@ def test_faults_of_reading_and_of_decoding_stand_in_the_row(front, mixed):
     ]
     assert table["width"].to_pylist() == [45, None, None, 45, 45, None, None, 45]
     assert table["height"].to_pylist() == [37, None, None, 37, 37, None, None, 37]
+    assert [word is None for word in table["phash"].to_pylist()] == [
+        width is None for width in table["width"].to_pylist()
+    ]
 
 
 def test_only_what_the_towers_need_is_prepared(front, mixed):

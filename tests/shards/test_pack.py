@@ -4,6 +4,7 @@ import tarfile
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -70,6 +71,17 @@ def test_members_keep_their_bytes_and_the_json_says_why(memory, samples, verdict
         },
     }
     assert list(found)[:3] == ["000120000.jpg", "000120000.txt", "000120000.json"]
+
+
+def test_attached_columns_stand_in_the_json_under_their_names(memory, samples, verdicts):
+    rows = verdicts(4).append_column("prune.teacher", pa.array([["cat", "dog"], [], None, ["cat"]]))
+    write_shard(f"{memory}/out", 0, samples, rows, attach=["prune.teacher"])
+
+    found = members_of(f"{memory}/out/00000.tar")
+    said = [json.loads(found[f"00000{n:04d}.json"])["winnow"] for n in range(4)]
+
+    assert [each["prune.teacher"] for each in said] == [["cat", "dog"], [], None, ["cat"]]
+    assert {each["action"] for each in said} == set(verdicts(4)["action"].to_pylist())
 
 
 def test_members_that_harm_or_lose_the_sample_in_training_are_left_out(memory, samples, verdicts):

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.shards.find import Shard
+from pipeline.store.answers import Answers
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.classes import ClassEntry
 from pipeline.store.label import Labeller, label_step
@@ -120,6 +121,7 @@ def embedded(run):
             "s-000000000-00001",
             pa.table(
                 {
+                    "uid": pa.array([bytes([n] * 16) for n in range(len(fields))], pa.binary(16)),
                     "fields": [json.dumps(f) for f in fields],
                     "caption": pa.array([None] * len(fields), pa.string()),
                     "fault": pa.array(faults, pa.string()),
@@ -142,10 +144,10 @@ def test_the_step_holds_the_index_and_the_crawled_text(run, embedded):
     found = labels(run, embedded, [{"label": "Kitty"}, {"cls": 3}, {"label": "dog"}, {}])
 
     assert found == [
-        {"label": 0, "label.text": "Kitty"},
-        {"label": 3, "label.text": "3"},
-        {"label": None, "label.text": "dog"},
-        {"label": None, "label.text": None},
+        {"label": 0, "label.text": "Kitty", "label.answered": False},
+        {"label": 3, "label.text": "3", "label.answered": False},
+        {"label": None, "label.text": "dog", "label.answered": False},
+        {"label": None, "label.text": None, "label.answered": False},
     ]
 
 
@@ -172,6 +174,20 @@ def test_rows_without_a_label_and_broken_rows_do_not_count(run, embedded):
     found = labels(run, embedded, fields, [None, None, None, "empty-image", None])
 
     assert [row["label"] for row in found] == [None, None, None, None, 0]
+
+
+def test_answers_go_before_web_labels_and_change_the_step(run, embedded):
+    step, catalog = embedded([{"label": "cat"}, {"label": "cow"}, {}, {"label": "lion"}])
+    told = Answers({bytes([n] * 16): 3 for n in (0, 1, 2)}, "a digest")
+
+    bare = label_step(run, catalog, step, "auto", ENTRIES)
+    found = label_step(run, catalog, step, "auto", ENTRIES, told)
+    rows = found.read(catalog.identity[0]).to_pylist()
+
+    assert found.key != bare.key
+    assert [row["label"] for row in rows] == [3, 3, 3, 3]
+    assert [row["label.text"] for row in rows] == ["cat", "cow", None, "lion"]
+    assert [row["label.answered"] for row in rows] == [True, True, True, False]
 
 
 def test_a_changed_class_file_labels_anew(run, embedded):
