@@ -59,7 +59,7 @@ class Neighbours:
         ("rare", pa.float32(), "mean cosine distance to the neighbours, over 2"),
         ("key", pa.list_(pa.uint64(), SIZE), "names of the neighbours, nearest first"),
         ("similarity", pa.list_(pa.float32(), SIZE), "their cosines; -1 where there are fewer"),
-        ("label", pa.list_(pa.int32(), SIZE), "their labels; -1 without one or no neighbour"),
+        ("given", pa.list_(pa.int32(), SIZE), "their labels; -1 without one or no neighbour"),
     )
 
     bank_rows: int = 100_000

@@ -70,7 +70,7 @@ class Similar:
     """Finds labels that the nearest images do not bear, at the noise rate of each class."""
 
     name: ClassVar[str] = "similar"
-    reads: ClassVar[tuple[str, ...]] = (LABEL, "neighbours.similarity", "neighbours.label")
+    reads: ClassVar[tuple[str, ...]] = (LABEL, "neighbours.similarity", "neighbours.given")
     adds: ClassVar[pa.Schema] = score_schema(
         "similar",
         ("label", pa.float32(), "rank in the class against its noise rate: above .5 is flagged"),
@@ -124,7 +124,7 @@ class Similar:
     def _votes(self, batch: pa.Table) -> Votes:
         """Return the votes of the nearest labelled neighbours that are no copies."""
         similarity = lists(batch, "neighbours.similarity")
-        label = np.where(self._copies(batch), -1, lists(batch, "neighbours.label"))
+        label = np.where(self._copies(batch), -1, lists(batch, "neighbours.given"))
         nearest = np.argsort(label < 0, axis=1, kind="stable")[:, : self.voters]
         weight = np.take_along_axis(similarity, nearest, axis=1).clip(0.0)
         return Votes.of(np.take_along_axis(label, nearest, axis=1), weight)

@@ -39,7 +39,7 @@ from pipeline.schema import IMAGE, LABEL
 
 Function = Literal["zero-shot", "neighbours", "prototypes", "probe", "keywords", "host"]
 READS: dict[str, tuple[str, ...]] = {
-    "neighbours": ("neighbours.label",),
+    "neighbours": ("neighbours.given",),
     "probe": ("probe.prediction", "probe.confidence"),
     "keywords": ("caption",),
     "host": ("fields",),
@@ -168,8 +168,8 @@ class Vote:
                 np.nan_to_num(numbers(batch, "probe.confidence")) >= self.gate, best, ABSTAIN
             )
         if name == "neighbours":
-            given = lists(batch, "neighbours.label")
-            given[batch["neighbours.label"].is_null().to_numpy()] = ABSTAIN
+            given = lists(batch, "neighbours.given")
+            given[batch["neighbours.given"].is_null().to_numpy()] = ABSTAIN
             votes = Votes.of(given, (given >= 0).astype(np.float64))
             return np.where(votes.share(votes.winner) >= self.gate, votes.winner, ABSTAIN)
         image, present = vectors(batch, IMAGE)

@@ -23,7 +23,7 @@ def test_neighbours_are_those_of_brute_force():
 
     found = lists(added, "neighbours.key")
     assert np.mean(found == keys(corpus.table)[best]) > 0.999
-    assert np.mean(lists(added, "neighbours.label") == labels(corpus.table)[best]) > 0.999
+    assert np.mean(lists(added, "neighbours.given") == labels(corpus.table)[best]) > 0.999
     nearest = np.take_along_axis(cosine, best, axis=1)
     np.testing.assert_allclose(lists(added, "neighbours.similarity"), nearest, atol=1e-5)
     rare = added["neighbours.rare"].to_numpy()
@@ -50,7 +50,7 @@ def test_a_corpus_smaller_than_the_list_is_padded():
     added = near(corpus.table, corpus)
 
     assert (lists(added, "neighbours.similarity")[:, 4:] == -1).all()
-    assert (lists(added, "neighbours.label")[:, 4:] == -1).all()
+    assert (lists(added, "neighbours.given")[:, 4:] == -1).all()
 
 
 def test_a_bounded_bank_does_not_depend_on_fragments():

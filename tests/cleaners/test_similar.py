@@ -133,6 +133,6 @@ def test_a_row_without_label_gets_a_prediction_alone():
     corpus = with_neighbours(Corpus(table, corpus.classes, corpus.fault, corpus.true))
     _, added = similar(corpus)
 
-    assert (lists(corpus.table, "neighbours.label") < 0).any()
+    assert (lists(corpus.table, "neighbours.given") < 0).any()
     assert added["similar.label"].null_count == added["similar.vote"].null_count == 100
     assert np.mean(added["similar.prediction"].to_numpy() == corpus.true) > 0.9
