@@ -7,7 +7,7 @@ given labels best: no label of truth is needed. Most other cleaners read these p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from pipeline.cleaners.columns import (
 )
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
+from pipeline.numeric.confusion import Confusion, fit_confusion
 from pipeline.numeric.lda import FoldLda, Spread, spreads
 from pipeline.numeric.moments import FoldMoments
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -37,6 +38,8 @@ from pipeline.schema import IMAGE, LABEL
 
 TOP = 16
 """Classes whose probabilities are stored for a row."""
+MOST_CLASSES = 500
+"""With more, the sample is too small to tell which classes are confused."""
 SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Shares of the sphere in the covariance that are tried."""
 
@@ -66,6 +69,8 @@ class Probed:
     """Share of labels that say nothing of the row, as far as the discriminant can tell."""
     prior: NDArray[np.float64]
     """`(k,)` shares of the labels."""
+    confusion: Confusion
+    """Which label each class is given; by chance alone where classes are very many."""
     is_fitted: bool
     """Whether there were labels; if not, the cleaner abstains."""
 
@@ -75,23 +80,6 @@ class Probed:
         """Return `(n, k)` class probabilities of `(n, d)` rows, out of fold."""
         evidence = self.scale * self.lda.evidence(embedding, fold) + np.log(self.prior)
         return np.asarray(softmax(evidence.astype(np.float32), axis=1))
-
-    def wrong(self, own: NDArray[np.floating], label: NDArray[np.integer]) -> NDArray[np.floating]:
-        """Return the probability that `(n,)` labels are wrong.
-
-        A label is the row's class, or at the noise rate one drawn from the prior (see
-        `NoisyFit`): by Bayes' rule a label that the image hardly supports may still be right.
-
-        Parameters
-        ----------
-        own
-            `(n,)` probabilities of the labels' classes, by the image alone.
-        label
-            `(n,)` labels; what is returned for negative ones means nothing.
-        """
-        by_chance = self.noise * self.prior[label]
-        seen = (1.0 - self.noise) * own + by_chance
-        return 1.0 - own * (1.0 - self.noise + by_chance) / seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +115,12 @@ class Probe:
         scale, noise, _ = chosen[best]
         shrinkage, is_fitted = SHRINKAGES[best], bool(count.any())
         lda = FoldLda.of(spread, shrinkage)
-        return Probed(lda, shrinkage, scale, noise, prior, is_fitted)
+        by_chance = Confusion((1.0 - noise) * np.eye(num_classes) + noise * prior, 1.0)
+        probed = Probed(lda, shrinkage, scale, noise, prior, by_chance, is_fitted)
+        if num_classes > MOST_CLASSES:
+            return probed
+        share = probed.probability(sample.column["image"].astype(np.float32), self._fold(sample))
+        return replace(probed, confusion=fit_confusion(share, sample.column["label"], prior, noise))
 
     def _survey(self, num_classes: int, batch: pa.Table) -> Survey:
         image, label = vectors(batch, IMAGE)[0], labels(batch)
@@ -142,10 +135,13 @@ class Probe:
         self, spread: list[Spread], shrinkage: float, sample: Bottom, prior: NDArray[np.float64]
     ) -> tuple[float, float, float]:
         """Return the best scale and noise rate of a shrinkage, and their log-likelihood."""
-        fold = (sample.hash % np.uint64(self.folds)).astype(np.int64)
+        fold = self._fold(sample)
         image = sample.column["image"].astype(np.float32)
         evidence = FoldLda.of(spread, shrinkage).evidence(image, fold)
         return NoisyFit.of(evidence, sample.column["label"], prior).best()
+
+    def _fold(self, sample: Bottom) -> NDArray[np.int64]:
+        return (sample.hash % np.uint64(self.folds)).astype(np.int64)
 
     def score(self, state: Probed, batch: pa.Table) -> pa.Table:
         image, present = vectors(batch, IMAGE)
@@ -156,7 +152,7 @@ class Probe:
         entropy = -(share * log).sum(axis=1) / np.log(max(share.shape[1], 2))
         order, most = top(share, TOP)
         columns = [
-            score(state.wrong(own, label), present & (label >= 0)),
+            score(state.confusion.wrong(share, np.maximum(label, 0)), present & (label >= 0)),
             score(1.0 - own, present & (label >= 0)),
             pa.array(order[:, 0].astype(np.int32), mask=~present),
             score(most[:, 0], present),
