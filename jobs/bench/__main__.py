@@ -1,9 +1,9 @@
-"""Print the figures of the README: `python -m jobs.bench [embed | storage | crawl | vectors]`."""
+"""Print the figures of the README: `python -m jobs.bench --help` lists the benchmarks."""
 
 import argparse
 from functools import partial
 
-from jobs.bench import confident, crawl, embed, storage, vectors
+from jobs.bench import alone, confident, crawl, embed, noise, storage, vectors
 
 
 def options() -> argparse.ArgumentParser:
@@ -20,6 +20,14 @@ def options() -> argparse.ArgumentParser:
         "crawls", nargs="+", help="folders with shards/, classes.csv, truth.parquet"
     )
     quality.add_argument("--policy", default="balanced")
+    each = commands.add_parser("alone", help="what each cleaner adds on crawls with planted faults")
+    each.add_argument("crawls", nargs="+", help="as above")
+    human = commands.add_parser("noise", help="every cleaner on human label noise, and cleanlab")
+    human.add_argument("table", help="parquet with true and noisy labels")
+    human.add_argument("--image", required=True, help="npy of features, as jobs.bench.mobilenet")
+    human.add_argument("--truth", default="label", help="column of the true labels")
+    human.add_argument("--label", nargs="+", required=True, help="columns of noisy labels")
+    human.add_argument("--cleaners", nargs="+", default=list(noise.JUDGES))
     given = commands.add_parser("vectors", help="scores on existing CLIP embeddings")
     given.add_argument(
         "folder", help="with image_embeddings.npy, text_embeddings.npy, metadata.csv"
@@ -45,6 +53,10 @@ def main() -> None:
         storage.report()
     if chosen.command == "crawl":
         crawl.report(chosen.crawls, chosen.policy)
+    if chosen.command == "alone":
+        alone.report(chosen.crawls)
+    if chosen.command == "noise":
+        noise.report(chosen.table, chosen.image, chosen.truth, chosen.label, chosen.cleaners)
     if chosen.command == "confident":
         confident.report(chosen.rows, chosen.classes, chosen.dims, chosen.subsample)
     if chosen.command == "vectors":

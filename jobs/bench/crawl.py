@@ -7,6 +7,7 @@ true_label, label, fault`; fault is null for a clean row).
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,24 +31,28 @@ def report(crawls: Sequence[str], policy: str) -> None:
     """Print the figures of every crawl."""
     for crawl in crawls:
         with tempfile.TemporaryDirectory() as folder:
-            figures = score(Path(crawl), Path(folder), policy)
+            figures = score(curated(Path(crawl), Path(folder), {"policy": policy}))
         print(f"crawl {crawl} ({policy}): " + ", ".join(f"{k} {v}" for k, v in figures.items()))
 
 
-def score(crawl: Path, folder: Path, policy: str) -> dict[str, object]:
-    """Return the figures of one crawl."""
+def curated(crawl: Path, folder: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """Return the ledger of a crawl beside the truth; `_merge` says which rows are in both."""
     recipe = parse_recipe(
         {
             "source": {"path": str(crawl / "shards" / "*.tar")},
             "classes": str(crawl / "classes.csv"),
-            "policy": policy,
+            **settings,
         }
     )
     outcome = curate(recipe, str(folder / "w"), str(folder / "o"), RayEngine(), track())
     ledger = ds.dataset(f"{outcome.output}/ledger", format="parquet").to_table().to_pandas()
     ledger["shard"] = ledger["shard"].str.rsplit("/", n=1).str[-1]
     truth = pd.read_parquet(crawl / "truth.parquet").drop(columns="label")
-    rows = truth.merge(ledger, on=["shard", "key"], how="outer", indicator=True)
+    return truth.merge(ledger, on=["shard", "key"], how="outer", indicator=True)
+
+
+def score(rows: pd.DataFrame) -> dict[str, object]:
+    """Return the figures of one crawl."""
     figures: dict[str, object] = {"lost or invented": int((rows["_merge"] != "both").sum())}
     for fault, column in SCORES.items():
         if (rows["fault"] == fault).any():

@@ -101,6 +101,8 @@ class Policy(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    about: str = ""
+    """Which cleaners it uses, and why."""
     rules: tuple[Rule, ...]
     weight: str | None = None
     """Score column whose complement is the weight of a kept row; null = every weight is 1."""

@@ -27,7 +27,7 @@ def test_wrong_labels_rank_higher_than_without_the_regulariser(paired, scores):
 
 
 def test_wrong_labels_rank_higher_than_by_the_probe(paired, scores):
-    probe = paired.table["probe.label"].to_numpy()
+    probe = paired.table["probe.doubt"].to_numpy()
 
     assert roc_auc_score(paired.wrong, scores["label"]) > roc_auc_score(paired.wrong, probe) + 0.03
     assert f1_score(paired.wrong, scores["label"] > 0.5) > f1_score(paired.wrong, probe > 0.5)
