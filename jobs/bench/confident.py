@@ -35,8 +35,15 @@ NOISE, SPREAD, KINSHIP, TO_SISTER = 0.2, 0.2, 0.8, 0.5
 Statistic = TypeVar("Statistic")
 
 
+LEAST_ROWS = 20
+"""Rows a class that cleanlab gets at least: five folds must each have every class."""
+
+
 def report(sizes: list[int], num_classes: int, num_dims: int, subsample: int) -> None:
     """Print time and memory of both sides."""
+    if subsample < LEAST_ROWS * num_classes:
+        least = LEAST_ROWS * num_classes
+        raise SystemExit(f"--subsample must be {least} or more for {num_classes} classes")
     with tempfile.TemporaryDirectory() as folder:
         largest = max(*sizes, subsample)
         alone(plant, Path(folder), largest, num_classes, num_dims)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.cleaners.columns import hashes, keys, labels, score, score_schema, vectors
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom
-from pipeline.numeric.company import Company, Limits, Near, near_prints
+from pipeline.numeric.groups import Groups, Limits, Near, near_prints
 from pipeline.numeric.hamming import sketch
 from pipeline.numeric.prints import Pile, Prints
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -39,7 +39,7 @@ class Known:
 
     prints: Prints
     """Needed to recognise copies that come later: see `Dedup.merge`."""
-    company: Company
+    groups: Groups
     """Needed to score: pictures that have copies, or are some."""
 
 
@@ -79,7 +79,7 @@ class Dedup:
         prints = rows.reduce(gather, Pile.merge).joined()
         near = near_prints(prints, self.limits, is_certain=False)
         cosine = self._confirm(rows, near)
-        return Known(prints, Company.of(prints, near.within(self.limits, cosine), self.limits))
+        return Known(prints, Groups.of(prints, near.within(self.limits, cosine), self.limits))
 
     def _confirm(self, rows: Rows, near: Near) -> NDArray[np.float64]:
         """Return the `(p,)` cosines of near pairs, from the embeddings themselves."""
@@ -100,21 +100,21 @@ class Dedup:
         """
         prints = before.prints.earlier().merge(tonight.prints)
         near = near_prints(prints, self.limits, is_certain=True)
-        return Known(prints, Company.of(prints, near, self.limits))
+        return Known(prints, Groups.of(prints, near, self.limits))
 
     def score(self, state: Known, batch: pa.Table) -> pa.Table:
-        company, where = state.company, state.company.find(hashes(batch))
+        groups, where = state.groups, state.groups.find(hashes(batch))
         known = where >= 0
-        if not len(company.hash):
-            company, where = Company.placeholder(), np.zeros(len(batch), np.int64)
-        best = (company.key[where] == keys(batch)) & (company.place[where] == places(batch))
-        kind = np.where(known, np.where(best, company.kind[where], EXACT), SINGLE)
-        copy = np.where(known, np.where(best, company.score[where], 1.0), 0.0)
+        if not len(groups.hash):
+            groups, where = Groups.placeholder(), np.zeros(len(batch), np.int64)
+        best = (groups.key[where] == keys(batch)) & (groups.place[where] == places(batch))
+        kind = np.where(known, np.where(best, groups.kind[where], EXACT), SINGLE)
+        copy = np.where(known, np.where(best, groups.score[where], 1.0), 0.0)
         columns = [
             score(copy),
-            pa.array(company.group[where], mask=~known),
+            pa.array(groups.group[where], mask=~known),
             pa.array(kind.astype(np.int8)),
-            pa.array(company.conflict[where] & known),
+            pa.array(groups.conflict[where] & known),
         ]
         return pa.table(columns, schema=self.adds)
 

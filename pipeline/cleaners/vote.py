@@ -25,7 +25,7 @@ from pipeline.cleaners.columns import (
     score_schema,
     vectors,
 )
-from pipeline.cleaners.told import Hosts, Keywords, hosts_of
+from pipeline.cleaners.labelling import Hosts, Keywords, hosts_of
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.class_sums import ClassSums
@@ -33,7 +33,7 @@ from pipeline.numeric.label_model import LabelModel, fit_label_model
 from pipeline.numeric.nearest import Nearest, fit_nearest
 from pipeline.numeric.patterns import ABSTAIN, Patterns
 from pipeline.numeric.record import from_arrays, to_arrays
-from pipeline.numeric.say import conflict
+from pipeline.numeric.vote_weight import conflict
 from pipeline.numeric.votes import Votes
 from pipeline.schema import IMAGE, LABEL
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.numeric.patterns import ABSTAIN, DENSE, OTHER, candidates
-from pipeline.numeric.say import effective_say
+from pipeline.numeric.vote_weight import effective_say
 
 Values = NDArray[np.float64]
 PRIOR_ROWS = 10.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
-from pipeline.numeric.say import effective_say
+from pipeline.numeric.vote_weight import effective_say
 
 Values = NDArray[np.float64]
 CLAIM = 0.02

@@ -6,9 +6,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.cleaners.columns import labels
+from pipeline.cleaners.labelling import Hosts, Keywords, hosts_of, words
 from pipeline.cleaners.neighbours import Neighbours
 from pipeline.cleaners.probe import Probe
-from pipeline.cleaners.told import Hosts, Keywords, hosts_of, words
 from pipeline.cleaners.vote import Vote
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows, beside

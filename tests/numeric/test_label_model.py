@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.numeric.label_model import fit_label_model
 from pipeline.numeric.patterns import ABSTAIN, Patterns, candidates
-from pipeline.numeric.say import effective_say
+from pipeline.numeric.vote_weight import effective_say
 
 
 def draw(accuracy, num_rows=4_000, size=4, speaks=0.8, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def leads(num_rows: int, pair: NDArray[np.int64]) -> NDArray[np.int64]:
+def representatives(num_rows: int, pair: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return which row stands for each of `n` rows: itself, or one that it is paired with.
 
     Rows are taken best first. A row that is near an earlier row that stands for itself is a copy
@@ -24,7 +24,7 @@ def leads(num_rows: int, pair: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> leads(4, np.array([[0, 1], [1, 2], [2, 3]]))
+    >>> representatives(4, np.array([[0, 1], [1, 2], [2, 3]]))
     array([0, 0, 2, 2])
     """
     is_open, stands, rest = np.ones(num_rows, bool), np.zeros(num_rows, bool), pair

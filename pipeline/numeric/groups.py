@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.numeric.hamming import BITS, cosine, distance, near_sketches, near_words, slack
-from pipeline.numeric.leads import leads
 from pipeline.numeric.prints import Prints
+from pipeline.numeric.representatives import representatives
 
 PERCEPTUAL, SEMANTIC = 2, 3
 
@@ -108,7 +108,7 @@ def relaxed(limits: Limits) -> Limits:
 
 
 @dataclass(frozen=True)
-class Company:
+class Groups:
     """Pictures that more than one row has, or that are near another: by rising hash."""
 
     hash: NDArray[np.uint64]
@@ -126,14 +126,14 @@ class Company:
     """`(c,)` whether the labels of the group differ."""
 
     @classmethod
-    def of(cls, prints: Prints, near: Near, limits: Limits) -> "Company":
+    def of(cls, prints: Prints, near: Near, limits: Limits) -> "Groups":
         """Return the groups that pairs of near pictures make."""
         order = prints.best_first()
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         pair = np.c_[rank[prints.find(near.better)], rank[prints.find(near.worse)]]
         lead = np.empty_like(order)
-        lead[order] = order[leads(len(order), pair)]
+        lead[order] = order[representatives(len(order), pair)]
         score, kind = np.zeros(len(order), np.float32), np.zeros(len(order), np.int8)
         worse = prints.find(near.worse)
         chosen = lead[worse] == prints.find(near.better)
@@ -148,7 +148,7 @@ class Company:
         return cls(every.hash, every.key, every.place, group, score[member], kind[member], conflict)
 
     @classmethod
-    def placeholder(cls) -> "Company":
+    def placeholder(cls) -> "Groups":
         """Return one picture that stands for nothing."""
         name, no = np.zeros(1, np.uint64), np.zeros(1, bool)
         score, kind = np.zeros(1, np.float32), np.zeros(1, np.int8)

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.numeric.hamming import WINDOW, cosine, distance, near_sketches, near_words, sketch
-from pipeline.numeric.leads import leads
 from pipeline.numeric.prints import Pile, Prints, join
+from pipeline.numeric.representatives import representatives
 from tests.corpora import unit
 from tests.numeric.merging import assert_same
 
@@ -17,7 +17,7 @@ def test_leads_are_those_of_taking_the_best_first(edges):
         taken = [j for j in range(row) if expected[j] == j and (j, row) in near]
         expected.append(min(taken, default=row))
 
-    assert leads(15, pair.astype(np.int64)).tolist() == expected
+    assert representatives(15, pair.astype(np.int64)).tolist() == expected
 
 
 def test_every_pair_of_near_words_is_found():
