@@ -1,7 +1,6 @@
 """Print the figures of the README: `python -m jobs.bench --help` lists the benchmarks."""
 
 import argparse
-from functools import partial
 
 from jobs.bench import alone, confident, crawl, embed, noise, storage, vectors
 
@@ -44,12 +43,18 @@ def options() -> argparse.ArgumentParser:
 def main() -> None:
     """Run one benchmark, or all that need no data."""
     chosen = options().parse_args()
-    if chosen.command in (None, "embed"):
-        given_or = partial(getattr, chosen)
-        embed.report(
-            given_or("rows", 512), given_or("models", embed.MODELS), given_or("repeats", 2)
-        )
-    if chosen.command in (None, "storage"):
+    if chosen.command is None:
+        for command in ("embed", "storage", "confident"):  # these need no data
+            run(options().parse_args([command]))
+    else:
+        run(chosen)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Run one benchmark."""
+    if chosen.command == "embed":
+        embed.report(chosen.rows, chosen.models, chosen.repeats)
+    if chosen.command == "storage":
         storage.report()
     if chosen.command == "crawl":
         crawl.report(chosen.crawls, chosen.policy)
