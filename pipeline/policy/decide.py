@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.policy.rules import Policy, Relabel, numbers
-from pipeline.schema import LABEL, LEDGER
+from pipeline.policy.rules import Policy, Relabel, flag, numbers
+from pipeline.schema import ANSWERED, LABEL, LEDGER
 
 
 def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Table:
@@ -16,10 +16,11 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
     Parameters
     ----------
     policy
-        Its rules are asked in order; drop outweighs relabel, quarantine outweighs both.
+        Its rules are asked in order; drop outweighs relabel, quarantine outweighs both. No rule
+        doubts the label of a row that was answered.
     table
         All rows of the fragment, unreadable ones included: `uid, key, shard, row, extension,
-        caption, fault, label, label.text` and the score columns.
+        caption, fault, label, label.text, label.answered` and the score columns.
     class_names
         `k` names that labels index.
 
@@ -33,6 +34,8 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
     new_label = np.full(num_rows, -1)
     for rule in policy.rules:
         fires = rule.fires(table)
+        if isinstance(rule, Relabel):
+            fires = fires & ~flag(table, ANSWERED)
         for i in np.flatnonzero(fires):
             reasons[i].append(rule.reason)
         if isinstance(rule, Relabel):
@@ -89,7 +92,7 @@ def weights(policy: Policy, table: pa.Table, action: NDArray[np.object_]) -> pa.
     """Return the training weight of every row: 0 for what is not emitted."""
     sure = np.ones(len(table))
     if policy.weight is not None:
-        sure = 1.0 - numbers(table, policy.weight, 0.0)
+        sure = np.where(flag(table, ANSWERED), 1.0, 1.0 - numbers(table, policy.weight, 0.0))
     weight = np.select([action == "keep", action == "relabel"], [sure, 1.0], 0.0)
     return pa.array(weight.astype(np.float32))
 

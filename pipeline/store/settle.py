@@ -9,12 +9,17 @@ import pyarrow.compute as pc
 from pipeline.policy.decide import decide
 from pipeline.policy.rules import Policy
 from pipeline.report.summary import Summary, merge
+from pipeline.schema import ANSWERED, LABEL
 from pipeline.store.attach import Attached
+from pipeline.store.label import LABEL_TEXT
 from pipeline.store.rows import GROUP, StoredRows, fold
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step
 
-INPUT = ("uid", "key", "shard", "row", "extension", "caption", "fault", "label", "label.text")
+INPUT = (
+    *("uid", "key", "shard", "row", "extension", "caption", "fault"),
+    *(LABEL, LABEL_TEXT, ANSWERED),
+)
 """What a decision needs beside the scores."""
 EMITTED = ("keep", "relabel")
 

@@ -30,6 +30,7 @@ ROW = {
     "fault": None,
     "label": 0,
     "label.text": "Cat",
+    "label.answered": False,
     "m.outlier": 0.0,
     "m.caption": 0.0,
     "m.label": 0.0,
@@ -43,6 +44,7 @@ TYPES = {
     "label": pa.int32(),
     "m.prediction": pa.int32(),
     "m.protected": pa.bool_(),
+    "label.answered": pa.bool_(),
 }
 SCHEMA = pa.schema(
     [
@@ -100,6 +102,14 @@ def test_a_suspect_label_without_a_better_one_is_dropped(doubt):
     row = decided({"m.label": 0.9} | doubt)
 
     assert (row["action"], row["new_label"], row["reasons"]) == ("drop", None, ["wrong"])
+
+
+def test_the_answer_of_a_person_is_not_doubted_but_its_row_may_be_dropped():
+    answered = {"m.label": 0.9, "label.answered": True}
+
+    row = decided(answered)
+    assert (row["action"], row["reasons"], row["weight"]) == ("keep", [], 1.0)
+    assert decided(answered | {"m.outlier": 0.9})["reasons"] == ["far"]
 
 
 def test_a_protected_row_is_not_relabelled_but_may_be_dropped():
