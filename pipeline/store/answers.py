@@ -68,7 +68,10 @@ def load_answers(uri: str | None, find: Callable[[str], int | None]) -> Answers:
         if said:
             index = find(said)
             if index is None:
-                raise RecipeError(f"source.answers {uri}: line {line} has {said!r}, no class")
+                raise RecipeError(
+                    f"source.answers {uri}: line {line} has label {said!r}, which is no class; "
+                    "write a name or a synonym of the class file, or leave it empty"
+                )
             label[uid_of(uri, line, row["uid"])] = index
     return Answers(label, hashlib.blake2b(data, digest_size=8).hexdigest())
 
@@ -81,7 +84,10 @@ def uid_of(uri: str, line: int, text: str | None) -> bytes:
     except ValueError:
         uid = b""
     if len(word) != UID_HEX or len(uid) != UID_HEX // 2:
-        raise RecipeError(f"source.answers {uri}: line {line} has uid {word!r}, not 32 hex digits")
+        raise RecipeError(
+            f"source.answers {uri}: line {line} has uid {word!r}, which is not 32 hex digits; "
+            "copy it from queries.csv"
+        )
     return uid
 
 

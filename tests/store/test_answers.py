@@ -30,8 +30,11 @@ def test_a_changed_file_has_another_digest(tmp_path):
     [
         ("uid,answer\n", "must have the columns uid and label"),
         ("", "must have the columns uid and label"),
-        (f"uid,label\n{'0a' * 16},cow\n", "line 2 has 'cow', no class"),
-        ("uid,label\n0a0a,cat\n", "line 2 has uid '0a0a', not 32 hex digits"),
+        (
+            f"uid,label\n{'0a' * 16},cow\n",
+            "line 2 has label 'cow', which is no class; write a name or a synonym",
+        ),
+        ("uid,label\n0a0a,cat\n", "line 2 has uid '0a0a', which is not 32 hex digits; copy it"),
         (f"uid,label\n{'xy' * 16},cat\n", "not 32 hex digits"),
         (f"uid,label\n{'0a ' * 10}aa,cat\n", "not 32 hex digits"),
         (b"uid,label\n\xff", "cannot be parsed"),
