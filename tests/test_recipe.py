@@ -379,3 +379,17 @@ def test_what_the_default_recipe_says_is_what_is_done_without_it():
 
 def test_the_default_recipe_is_valid():
     assert load_recipe(str(DEFAULT)).policy == PRESETS["balanced"]
+
+
+@pytest.mark.parametrize(
+    ("cleaner", "complaint"),
+    [
+        ({"prune": {"keep": 3}}, "keep.*less than or equal to 1"),
+        ({"prune": {"keep": 0}}, "keep.*greater than 0"),
+        ({"ask": {"budget": 0}}, "budget.*greater than or equal to 1"),
+        ({"dedup": {"distance": 65}}, "distance.*less than or equal to 64"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(cleaner, complaint):
+    with pytest.raises(RecipeError, match=f"(?s){complaint}"):
+        parse_recipe({"cleaners": ["match", "probe", cleaner]})

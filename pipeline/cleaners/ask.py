@@ -8,11 +8,12 @@ its column `label` filled in, that file is what `source.answers` of the next run
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.cleaners.columns import keys, lists, numbers, score, score_schema
 from pipeline.contract import Rows
@@ -22,6 +23,7 @@ from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.schema import ANSWERED
 
 SALT = 7
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 DOUBT = ("match.label", "probe.label")
 
 
@@ -49,15 +51,15 @@ class Ask:
         ("chosen", pa.bool_(), "whether the row is asked"),
     )
 
-    budget: int = 1000
+    budget: Annotated[int, Field(ge=1)] = 1000
     """Rows to ask about."""
     doubt: tuple[str, ...] = DOUBT
     """Score columns: a row is in doubt if one is unsure, or if one says yes and another no."""
-    low: float = 0.3
+    low: Share = 0.3
     """Score below which a column says no."""
-    high: float = 0.7
+    high: Share = 0.7
     """Score above which a column says yes."""
-    teacher_error: float = 0.1
+    teacher_error: Share = 0.1
     """Share of wrong answers to reckon with."""
     wrong_answer: Literal["useless", "harmful"] = "useless"
     """What a wrong answer does: gain nothing, or cost as much as a right one gains."""

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.cleaners.columns import hashes, keys, labels, score, score_schema, vectors
 from pipeline.contract import Rows
@@ -28,6 +29,7 @@ from pipeline.numeric.prints import Pile, Prints
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.schema import IMAGE, LABEL
 
+Cosine = Annotated[float, Field(ge=-1.0, le=1.0)]
 SINGLE, EXACT = 0, 1
 CAPTION_BITS = 24
 """Bits of a rank that hold the length of the caption; those above hold the pixels."""
@@ -60,11 +62,11 @@ class Dedup:
         ("conflict", pa.bool_(), "whether the labels of the group differ"),
     )
 
-    distance: int = 4
+    distance: Annotated[int, Field(ge=0, le=64)] = 4
     """Bits of 64 in which the pHashes of perceptual copies differ at most."""
-    floor: float = 0.85
+    floor: Cosine = 0.85
     """Least cosine of the embeddings of perceptual copies."""
-    semantic: float | None = 0.97
+    semantic: Cosine | None = 0.97
     """Least cosine of semantic copies; null = do not look for any."""
     bank_rows: int = 200_000
     """Vectors held at once while near pairs are confirmed; more pairs take more passes."""

@@ -9,11 +9,12 @@ without `match` before `prune` is refused.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.cleaners.columns import hashes, labels, lists, numbers, score, score_schema
 from pipeline.contract import Rows
@@ -54,7 +55,7 @@ class Prune:
         ("confidence", pa.float32(), "weight of the teacher in the loss of a student"),
     )
 
-    keep: float = 0.5
+    keep: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of the rows of every class to keep, of those that are held to be right."""
     by: Literal["random", "hard", "easy"] = "random"
     """Which rows to keep: drawn by hash, or those of the largest or the least difficulty."""
