@@ -26,7 +26,7 @@ def test_wrong_labels_rank_higher_than_without_the_regulariser(paired, scores):
     assert area[0] > area[1] + 0.15
 
 
-def test_wrong_labels_rank_higher_than_by_the_probe(paired, scores):
+def test_wrong_labels_rank_higher_than_by_doubt_in_their_class(paired, scores):
     probe = paired.table["probe.doubt"].to_numpy()
 
     assert roc_auc_score(paired.wrong, scores["label"]) > roc_auc_score(paired.wrong, probe) + 0.03
