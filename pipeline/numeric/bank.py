@@ -56,9 +56,9 @@ class Bank:
         index = build_index(image)
         rows = slice(0, probe[0])
         near, _ = search_others(index, image[rows], probe[1], (name[rows], name))
+        near = near[np.isfinite(near).all(axis=1)]  # among copies a row has few neighbours
         gap = near[:, 0] - near[:, -1]
-        known = gap[np.isfinite(gap)]
-        bandwidth = max(float(known.mean()) if len(known) else 1.0, 1e-3)
+        bandwidth = max(float(gap.mean()) if len(gap) else 1.0, 1e-3)
         nothing = np.zeros(len(name))
         return cls(
             index, name, text.astype(np.float16), nothing.astype(np.int64),

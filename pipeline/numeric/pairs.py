@@ -1,6 +1,6 @@
 """Image-text pairs as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class Pairs:
         """Return the pairs of a sample whose vectors are image and text side by side."""
         image, text = np.split(sample.vector.astype(np.float32), 2, axis=1)
         return cls.of(sample.key, sample.hash, image, text, sample.label)
+
+    def take(self, rows: slice) -> "Pairs":
+        """Return some of the pairs."""
+        return Pairs(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def fold(self, num_folds: int) -> NDArray[np.int64]:
         """Return the `(n,)` folds of the rows: copies of a picture are in one."""

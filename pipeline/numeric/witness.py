@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+STEPS = 25
+"""Steps of the iteration that fits the rates."""
+
 
 @dataclass(frozen=True)
 class Odds:
@@ -115,6 +118,8 @@ class Verdict:
     """`(n,)` probability that the image shows no class."""
     swapped: NDArray[np.float64]
     """`(n,)` probability that the caption belongs to another row."""
+    likelihood: NDArray[np.float64]
+    """`(n,)` of the three witnesses together, over that of images and captions by themselves."""
 
 
 def judge(said: Witnesses, rates: Rates) -> Verdict:
@@ -138,16 +143,20 @@ def judge(said: Witnesses, rates: Rates) -> Verdict:
     joint = fits * (seen * (told + apart) + strange * (told * said.apart[:, None] + apart))
     total = np.maximum(joint.sum(axis=1), 1e-300)
     posterior = joint / total[:, None]
-    return Verdict(posterior, foreign / total, swapped / total)
+    return Verdict(posterior, foreign / total, swapped / total, total)
 
 
 def learn_rates(
-    said: Witnesses, rates: Rates, weight: NDArray[np.floating], verdict: Verdict
+    said: Witnesses,
+    rates: Rates,
+    weight: NDArray[np.floating],
+    verdict: Verdict,
+    backing: float,
 ) -> Rates:
     """Return the rates that the verdicts of weighted rows add up to: one step of the iteration.
 
     Every share is drawn to a small fault by a few imagined rows, so that a clean corpus
-    stays clean.
+    stays clean; `backing` rows of each class have labels that go wrong by chance.
     """
     captioned = said.caption.max(axis=1, initial=0.0) != said.caption.min(axis=1, initial=0.0)
     num_classes = len(rates.prior)
@@ -156,8 +165,7 @@ def learn_rates(
     counts = np.zeros((num_classes, num_classes))
     np.add.at(counts.T, said.label[seen], (weight[:, None] * verdict.posterior)[seen])
     noise = (counts.sum() - np.trace(counts) + 1.0) / (counts.sum() + 20.0)
-
-    backed = counts + 100.0 * _blunt(counts.sum(axis=0) + 1.0, noise)
+    backed = counts + backing * _blunt(counts.sum(axis=0) + 1.0, noise)
     return replace(
         rates,
         prior=share,
@@ -172,7 +180,7 @@ def fit_rates(
     distance: NDArray[np.floating],
     start: Rates,
     weight: NDArray[np.floating],
-    num_steps: int = 25,
+    backing: float = 100.0,
 ) -> tuple[Rates, Odds]:
     """Return the rates, and the odds by distance that an image is foreign, by iteration.
 
@@ -186,13 +194,13 @@ def fit_rates(
         Rates to start from.
     weight
         `(n,)` rows of the corpus that each stands for.
-    num_steps
-        Steps of the iteration.
+    backing
+        Imagined rows of each class whose labels go wrong by chance: few rows prove no confusion.
     """
     rates, odds = start, Odds(np.zeros(2), np.zeros(2))
-    for _ in range(num_steps):
+    for _ in range(STEPS):
         verdict = judge(said, rates)
-        rates = learn_rates(said, rates, weight, verdict)
+        rates = learn_rates(said, rates, weight, verdict, backing)
         odds = fit_odds(distance, weight * verdict.foreign, weight * (1.0 - verdict.foreign))
         said = replace(said, strange=odds.at(distance))
     return rates, odds

@@ -63,6 +63,33 @@ def test_without_captions_images_are_enough():
     assert np.isnan(scores["match.caption"].astype(float)).all()
 
 
+def twins(rate, num_rows=1500):
+    """Return pictures of eight classes, two by two alike, with labels moved to the twin."""
+    rng = np.random.default_rng(0)
+    first, offset = unit(rng.normal(size=(2, 4, 16)))
+    centre = np.vstack([first, unit(first + 0.5 * offset)])
+    true = rng.integers(0, 8, num_rows)
+    image = unit(centre[true] + 0.5 * rng.normal(size=(num_rows, 16)) / 4)
+    moved = rng.permutation(num_rows)[: round(rate * num_rows)]
+    label = true.copy()
+    label[moved] = (true[moved] + 4) % 8
+    table = tabulate(image, np.zeros_like(image), np.zeros(num_rows, bool), label)
+    names = tuple(f"class {c}" for c in range(8))
+    return table, Classes(name=names, embedding=np.zeros((8, 16), np.float32)), label != true
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.2])
+def test_labels_of_a_similar_class_are_found_without_captions(rate):
+    table, classes, wrong = twins(rate)
+
+    cleaner, rows = Match(), TableRows((table,), classes)
+    suspicion = cleaner.score(cleaner.fit(rows), table)["match.label"].to_numpy()
+
+    assert abs(suspicion.mean() - rate) < 0.03
+    assert ((suspicion > 0.5) != wrong).mean() < 0.04
+
+
 @pytest.mark.parametrize("options", [{}, {"empty": 0.5}, {"spread": 1.0}])
 def test_a_clean_corpus_stays_clean(options):
     corpus = plant(700, **({"flip": 0.0, "swap": 0.0, "foreign": 0.0} | options))

@@ -44,3 +44,15 @@ def test_only_captioned_neighbours_share_the_weight():
     enhanced = Bank.of(IMAGE, NAME, text).enhance(IMAGE[:1], TEXT[:1], NAME[:1], 99)
 
     np.testing.assert_allclose(enhanced[0], unit(TEXT[0] + TEXT[1]), atol=1e-3)
+
+
+def test_copies_of_one_picture_have_no_neighbours_and_no_say_in_the_bandwidth():
+    image = np.vstack([IMAGE, np.repeat(IMAGE[:1], 30, axis=0)])
+    name = np.r_[NAME, np.zeros(30, np.uint64)]  # copies of row 0
+    text = np.vstack([TEXT, np.repeat(TEXT[:1], 30, axis=0)])
+
+    alone = Bank.of(image, np.zeros_like(name), text)
+    mixed = Bank.of(image, name, text)
+
+    assert alone.bandwidth == 1.0
+    assert 0.0 < mixed.bandwidth < 1.0
