@@ -1,8 +1,9 @@
 """Print the figures of the README: `python -m jobs.bench --help` lists the benchmarks."""
 
 import argparse
+from collections.abc import Callable
 
-from jobs.bench import alone, confident, crawl, embed, noise, storage, vectors
+from jobs.bench import alone, confident, crawl, embed, load, noise, storage, vectors
 
 
 def options() -> argparse.ArgumentParser:
@@ -37,6 +38,7 @@ def options() -> argparse.ArgumentParser:
     scale.add_argument("--classes", type=int, default=1000)
     scale.add_argument("--dims", type=int, default=512)
     scale.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
+    load.add_options(commands.add_parser("load", help="the whole way on millions of tiny rows"))
     return parser
 
 
@@ -52,20 +54,23 @@ def main() -> None:
 
 def run(chosen: argparse.Namespace) -> None:
     """Run one benchmark."""
-    if chosen.command == "embed":
-        embed.report(chosen.rows, chosen.models, chosen.repeats)
-    if chosen.command == "storage":
-        storage.report()
-    if chosen.command == "crawl":
-        crawl.report(chosen.crawls, chosen.policy)
-    if chosen.command == "alone":
-        alone.report(chosen.crawls)
-    if chosen.command == "noise":
-        noise.report(chosen.table, chosen.image, chosen.truth, chosen.label, chosen.cleaners)
-    if chosen.command == "confident":
-        confident.report(chosen.rows, chosen.classes, chosen.dims, chosen.subsample)
-    if chosen.command == "vectors":
-        vectors.report(chosen.folder, chosen.classes)
+    REPORTS[chosen.command](chosen)
+
+
+REPORTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "embed": lambda given: embed.report(given.rows, given.models, given.repeats),
+    "storage": lambda _: storage.report(),
+    "crawl": lambda given: crawl.report(given.crawls, given.policy),
+    "alone": lambda given: alone.report(given.crawls),
+    "noise": lambda given: noise.report(
+        given.table, given.image, given.truth, given.label, given.cleaners
+    ),
+    "confident": lambda given: confident.report(
+        given.rows, given.classes, given.dims, given.subsample
+    ),
+    "vectors": lambda given: vectors.report(given.folder, given.classes),
+    "load": lambda given: load.report(given.rows, given.shards, given.engine, given.folder),
+}
 
 
 if __name__ == "__main__":

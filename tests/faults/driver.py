@@ -1,0 +1,93 @@
+"""`winnow run` as a real process, which a test may stop, continue and kill."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+FORKS = get_context("forkserver")
+"""Forks every process from one that has imported everything: a start costs a second, not ten."""
+FORKS.set_forkserver_preload(["pipeline.cli"])
+POLL_S = 0.0005
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process that curates."""
+
+    process: object
+    log: Path
+
+    def send(self, sign: signal.Signals) -> None:
+        os.kill(self.process.pid, sign)
+
+    def kill(self) -> None:
+        """End the process as power failure would: it does nothing any more."""
+        self.process.kill()
+        self.process.join()
+
+    def wait(self, timeout: float = 120) -> int:
+        """Return the exit code."""
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, f"still running: {self.said()}"
+        return self.process.exitcode
+
+    def wait_for(self, what: Callable[[], object], timeout: float = 120) -> bool:
+        """Return whether something has come true before the process has ended."""
+        latest = time.monotonic() + timeout
+        while not what():
+            if self.process.exitcode is not None:
+                return bool(what())
+            assert time.monotonic() < latest, f"it does not happen: {self.said()}"
+            time.sleep(POLL_S)
+        return True
+
+    def said(self) -> str:
+        """Return what the process has printed."""
+        return self.log.read_text() if self.log.exists() else ""
+
+
+def main(arguments: list[str], log: str) -> None:
+    """Run the command line inside the new process."""
+    from pipeline.cli import main as winnow
+
+    with open(log, "wb", 0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["winnow", *arguments]
+    winnow()
+
+
+class Drivers:
+    """Starts processes, and ends those that are left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[Driver] = []
+
+    def run(self, recipe: Path, workspace: Path, output: Path, *options: str) -> Driver:
+        """Start `winnow run`, in that process alone if no engine is named."""
+        engine = () if "--engine" in options else ("--engine", "local")
+        log = self.folder / f"{len(self.started):03d}.log"
+        words = ["run", str(recipe), "--workspace", str(workspace), "--output", str(output)]
+        process = FORKS.Process(target=main, args=([*words, *engine, *options], str(log)))
+        process.start()
+        self.started.append(Driver(process, log))
+        return self.started[-1]
+
+
+@contextmanager
+def drivers(folder: Path) -> Iterator[Drivers]:
+    """Give the means to start processes; none outlives the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Drivers(folder)
+    try:
+        yield made
+    finally:
+        for driver in made.started:
+            driver.kill()
