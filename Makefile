@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench chromium clean
+.PHONY: demo test soak lint bench chromium clean
 
 demo: $(STAMP)  ## curate the bundled crawl and print where the report is
 	$(BIN)/winnow demo
@@ -12,13 +12,18 @@ test: $(STAMP)  ## every test that needs no GPU and no network
 	@$(MAKE) --no-print-directory chromium
 	$(BIN)/python -m pytest -m "not gpu and not network"
 
+soak: $(STAMP)  ## the long forms of the tests of faults, input and load: some hours
+	WINNOW_SOAK=1 $(BIN)/python -m pytest -s --timeout 0 -m "not gpu and not network" tests/faults
+	$(BIN)/python -m jobs.fuzz
+	$(BIN)/python -m jobs.bench load
+
 chromium:  # the browser tests are skipped, with their reason, where this cannot be had
 	-@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	  && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 
 lint: $(STAMP)
-	$(BIN)/ruff check pipeline jobs tests
-	$(BIN)/ruff format --check pipeline jobs tests
+	$(BIN)/ruff check pipeline jobs tests cluster
+	$(BIN)/ruff format --check pipeline jobs tests cluster
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

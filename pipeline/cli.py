@@ -1,42 +1,47 @@
-"""The command line: `winnow demo | plan | run | status | report | check`."""
+"""The command line: `winnow demo | plan | run | submit | status | report | check`."""
 
 import sys
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
-from rich.console import Console
 
 from pipeline import demo as demo_corpus
 from pipeline import show
+from pipeline.complaint import complain
 from pipeline.curate import curate
-from pipeline.engine.local import LocalEngine
-from pipeline.engine.ray import RayEngine
-from pipeline.errors import CurationError, RecipeError
+from pipeline.errors import CurationError
+from pipeline.handover import submit
+from pipeline.options import (
+    Address,
+    ClassFile,
+    Cpus,
+    DryRun,
+    EngineName,
+    Gpus,
+    Lease,
+    OutputUri,
+    Policy,
+    RecipeFile,
+    Settings,
+    Source,
+    WorkspaceUri,
+    make_engine,
+    overrides,
+)
 from pipeline.plan import plan as make_plan
 from pipeline.progress import track
 from pipeline.recipe import Recipe, load_recipe, parse_recipe
 from pipeline.shards.check import check as check_output
+from pipeline.store.lease import LEASE_S
+from pipeline.terminal import Terminal
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
-console = Console()
-
-RecipeFile = Annotated[str, typer.Argument(help="Recipe (YAML).")]
-Source = Annotated[str | None, typer.Option(help="Shards: glob, braces, folder, any fsspec URL.")]
-ClassFile = Annotated[str | None, typer.Option(help="Class file (CSV or YAML).")]
-Policy = Annotated[str | None, typer.Option(help="Policy preset: balanced, strict or lenient.")]
-WorkspaceUri = Annotated[str, typer.Option(help="Folder of all state; reused by later runs.")]
-OutputUri = Annotated[str, typer.Option(help="Folder of what is published.")]
-EngineName = Annotated[str, typer.Option(help="`ray` or `local` (this process alone).")]
-Address = Annotated[str | None, typer.Option(help="Ray cluster; default RAY_ADDRESS or local.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write no output.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Any recipe key: `encoder.model=ViT-B-32`.")
-]
+console = Terminal()
+app.command(context_settings={"allow_extra_args": True})(submit)
 
 
 @app.command()
@@ -50,13 +55,16 @@ def run(  # noqa: PLR0913  (one parameter per option)
     settings: Settings = None,
     engine: EngineName = "ray",
     address: Address = None,
+    gpus: Gpus = 0,
+    cpus: Cpus = 0,
+    lease: Lease = LEASE_S,
     *,
     dry_run: DryRun = False,
 ) -> None:
     """Curate a corpus: shards, ledger and report are written into the output."""
     loaded = load_recipe(recipe, overrides(source, classes, policy, settings))
-    chosen = make_engine(engine, address)
-    outcome = curate(loaded, workspace, output, chosen, track(), is_dry_run=dry_run)
+    chosen = make_engine(engine, address, gpus, cpus)
+    outcome = curate(loaded, workspace, output, chosen, track(), is_dry_run=dry_run, lease_s=lease)
     show.outcome(console, outcome)
 
 
@@ -83,7 +91,7 @@ def demo(
 ) -> None:
     """Curate the bundled crawl of emoji and tell how many planted faults were found."""
     recipe = demo_recipe()
-    outcome = curate(recipe, workspace, output, make_engine(engine, None), track())
+    outcome = curate(recipe, workspace, output, make_engine(engine), track())
     show.outcome(console, outcome)
     show.found(console, demo_corpus.compare(outcome.output))
     console.print(f"report: {Path(outcome.report).resolve()}", soft_wrap=True)
@@ -115,28 +123,6 @@ def check(
     raise typer.Exit(0 if checked.is_sound else 1)
 
 
-def overrides(
-    source: str | None, classes: str | None, policy: str | None, settings: list[str] | None
-) -> dict[str, Any]:
-    """Return the dotted recipe keys that options set."""
-    given: dict[str, Any] = {"source.path": source, "classes": classes, "policy": policy}
-    chosen = {key: value for key, value in given.items() if value is not None}
-    for setting in settings or []:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"--set {setting!r} must be KEY=VALUE")
-        chosen[key] = yaml_value(key, value)
-    return chosen
-
-
-def yaml_value(key: str, text: str) -> Any:
-    """Return a value as YAML reads it: `3` is a number, `null` is None."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {key}={text} must be YAML: {error.__class__.__name__}") from error
-
-
 def demo_recipe() -> Recipe:
     """Return the default recipe over the bundled crawl."""
     return parse_recipe(
@@ -149,19 +135,20 @@ def demo_recipe() -> Recipe:
     )
 
 
-def make_engine(name: str, address: str | None) -> RayEngine | LocalEngine:
-    """Return the engine of a name."""
-    if name not in ("ray", "local"):
-        raise typer.BadParameter(f"engine {name!r} must be ray or local")
-    return RayEngine(address) if name == "ray" else LocalEngine()
-
-
-def main() -> None:
-    """Run the command line; an error of ours is one line and exit code 2."""
+def main(command: Callable[..., None] | None = None) -> None:
+    """Run the command line, or one command alone; an error of ours is one line and exit code 2."""
     try:
-        app()
+        alone(command)() if command else app()
     except CurationError as error:
-        Console(stderr=True).print(
-            f"winnow {version('webwinnow')}: {error}", style="red", markup=False, soft_wrap=True
-        )
+        complain(str(error))
         sys.exit(2)
+
+
+def alone(command: Callable[..., None]) -> typer.Typer:
+    """Return a command line of one command, as the entry points in `jobs/` have it."""
+    # plain errors: a frame around the last line of a log would hide the reason
+    single = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    single.command()(command)
+    return single

@@ -9,11 +9,12 @@ never drops a row, and speaks to other cleaners through columns only::
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 State = TypeVar("State")
 Statistic = TypeVar("Statistic")
@@ -115,13 +116,54 @@ class Cleaner(Protocol[State]):
         ...
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a run bears before it gives up; nothing here changes what comes out of it."""
+
+    tries: Annotated[int, Field(ge=1)] = 3
+    """How many workers a fragment or a shard may kill before it is looked at alone."""
+    fragment_s: Seconds = 1800
+    """Seconds that a worker may spend on one fragment or shard before it is killed."""
+    stall_s: Seconds = 7200
+    """Seconds in which a step may finish nothing; more than `tries` times `fragment_s`."""
+    quarantined: Share = 0.5
+    """Share of the rows that may be quarantined, failed downloads not counted."""
+    faulty_shards: Share = 0.5
+    """Share of the shards that may be unreadable or cut."""
+
+
+DEFAULT_LIMITS = Limits()
+"""Those of a recipe that says nothing."""
+
+
 class Engine(Protocol):
     """Where items are worked on: in this process, or on a cluster."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it bears before it gives up."""
+        ...
+
+    def within(self, limits: Limits) -> "Engine":
+        """Return the same engine under other limits."""
+        ...
 
     def each(
         self, function: Callable[[Any], Any], items: Sequence[Any]
     ) -> Iterator[tuple[int, Any]]:
-        """Yield `(index, function(item))` as the items are done, in any order."""
+        """Yield `(index, function(item))` as the items are done, in any order.
+
+        Raises
+        ------
+        WorkerError
+            If an item kills every worker that takes it.
+        StallError
+            If nothing is finished for `limits.stall_s`.
+        """
         ...
 
     def pipe(
@@ -133,5 +175,12 @@ class Engine(Protocol):
         """Yield `(index, stage(prepare(item)))` in any order.
 
         `make_stage` is called once per worker and what it returns is kept: a loaded encoder.
+        A worker that dies is replaced, and its item begun again, without end: `prepare` and the
+        stage must know for themselves when an item was begun too often.
+
+        Raises
+        ------
+        StallError
+            If nothing is finished for `limits.stall_s`.
         """
         ...

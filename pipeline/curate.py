@@ -1,42 +1,38 @@
-"""The whole way, top to bottom: read, embed, clean, decide, pack, report."""
+"""The whole way, top to bottom: read, embed, clean, decide, pack, report, publish."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TypeVar
 
 from pipeline.contract import Engine
+from pipeline.corpus import Corpus, gather
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.report.page import About, Step
 from pipeline.report.summary import Summary
 from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
 from pipeline.shards import files
-from pipeline.shards.find import Shard, find_shards
+from pipeline.shards.find import Shard
 from pipeline.shards.manifest import REPORT
 from pipeline.store import catalog as catalogs
 from pipeline.store import embed as embedding
-from pipeline.store.answers import load_answers, write_queries
+from pipeline.store.answers import write_queries
 from pipeline.store.attach import attach
-from pipeline.store.classes import ClassEntry, embed_classes, load_entries
+from pipeline.store.budget import check_summary
+from pipeline.store.classes import ClassEntry, embed_classes
 from pipeline.store.clean import clean
-from pipeline.store.label import LABEL_TEXT, Labeller, label_step
+from pipeline.store.fence import Fence, FencedEngine
+from pipeline.store.label import LABEL_TEXT, label_step
+from pipeline.store.lease import LEASE_S, hold
+from pipeline.store.packing import pack, shard_sizes
 from pipeline.store.pages import write_report
-from pipeline.store.publish import (
-    claim,
-    claimable,
-    pack,
-    publish,
-    shard_sizes,
-    sweep,
-    write_ledger,
-)
+from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
-from pipeline.store.run import Run, Track, versions
+from pipeline.store.run import Run, Timing, Track, versions
 from pipeline.store.settle import count_cut, settle, summarise
-from pipeline.store.workspace import Workspace, key_of
-
-Value = TypeVar("Value")
+from pipeline.store.workspace import Step as StoredStep
+from pipeline.store.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,23 @@ class Outcome:
     """Rows of each output shard."""
     seconds: float
     is_dry_run: bool = False
+    timings: tuple[Timing, ...] = ()
+    """What each step has cost, and how much of it was there already."""
 
 
-def curate(
+@dataclass(frozen=True)
+class Judged:
+    """A corpus with a decision about every row."""
+
+    catalog: catalogs.Catalog
+    embedded: StoredStep
+    rows: StoredRows
+    """With the columns of every cleaner."""
+    decided: StoredStep
+    summary: Summary
+
+
+def curate(  # noqa: PLR0913  (where to work, and how)
     recipe: Recipe,
     workspace: str,
     output: str,
@@ -60,11 +70,13 @@ def curate(
     track: Track,
     *,
     is_dry_run: bool = False,
+    lease_s: float = LEASE_S,
 ) -> Outcome:
     """Curate the corpus of a recipe.
 
     Everything that was done before is found in the workspace and reused: after a crash, or with
-    another policy, the same call continues where it can.
+    another policy, the same call continues where it can. Of two calls with one output at the same
+    time the second is refused, and takes over if the first one dies.
 
     Parameters
     ----------
@@ -78,6 +90,8 @@ def curate(
         Shows the progress of a step: called with its name and its number of rows.
     is_dry_run
         Decide about every row, but write nothing into the output.
+    lease_s
+        Seconds without a sign of life after which another run may take the output over.
 
     Returns
     -------
@@ -86,30 +100,46 @@ def curate(
     Raises
     ------
     CurationError
-        If the recipe, a shard or a store is at fault; the message says what to do.
+        If the recipe, a shard or a store is at fault, or another run writes the output; the
+        message says what to do.
     """
     started = datetime.now(timezone.utc)
-    shards = find_shards(given(recipe.source.path, "source.path", "--source"))
-    entries = load_entries(given(recipe.classes, "classes", "--classes"))
-    told = load_answers(recipe.source.answers, Labeller(recipe.source.label, entries).find)
-    key = key_of(recipe.to_yaml(), entries, told.digest, [shard.identity for shard in shards])
-    run = Run(key, Workspace(workspace), engine, track)
-    claimable(output, shards)
+    corpus = gather(recipe)
+    bounded = engine.within(recipe.limits)
+    run = Run(corpus.key(recipe), Workspace(workspace), bounded, track)
+    claimable(output, corpus.shards)
+    files.tidy(workspace)
+    with nullcontext() if is_dry_run else hold(run, output, lease_s) as fence:
+        judged = judge(run, recipe, corpus)
+        if fence is None:
+            sizes = shard_sizes(run, judged.catalog, judged.decided, recipe.pack)
+        else:
+            sizes = emit(run, recipe, corpus, judged, fence, started)
+    return Outcome(
+        output=output,
+        report="" if is_dry_run else files.join(output, REPORT),
+        summary=judged.summary,
+        shards=sizes,
+        seconds=since(started),
+        is_dry_run=is_dry_run,
+        timings=tuple(run.timings),
+    )
 
+
+def judge(run: Run, recipe: Recipe, corpus: Corpus) -> Judged:
+    """Read, embed, clean and decide; everything that is made goes into the workspace."""
     # read: index every shard once, cut it into fragments
-    catalog = build_catalog(run, recipe, shards)
+    catalog = build_catalog(run, recipe, corpus.shards)
 
     # embed: the only expensive step
-    spec, caption = recipe.vectors or recipe.encoder, recipe.source.caption
-    embedded = embedding.embed_step(run.workspace, spec, caption)
-    with run.step("embed", catalog.num_rows, embedded.uri) as advance:
-        embedding.run(embedded, catalog, spec, caption, engine, advance)
-    classes = embed_classes(run, entries, spec)
-    labelled = label_step(run, catalog, embedded, recipe.source.label, entries, told)
+    embedded = embed(run, recipe, catalog)
+    classes = embed_classes(run, corpus.entries, recipe.vectors or recipe.encoder)
+    source = recipe.source.label
+    labelled = label_step(run, catalog, embedded, source, corpus.entries, corpus.told)
 
     # clean: each cleaner fits once and adds columns
     rows = StoredRows(
-        engine,
+        run.engine,
         classes,
         tuple(catalog.identity),
         (
@@ -124,25 +154,45 @@ def curate(
     scores = [f.name for cleaner in recipe.cleaners for f in cleaner.adds if is_ledgered(f)]
     decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
     summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
-    if is_dry_run:
-        sizes = shard_sizes(run, catalog, decided, recipe.pack)
-        return Outcome(output, "", summary, sizes, since(started), is_dry_run=True)
+    check_summary(recipe.limits, summary)
+    return Judged(catalog, embedded, rows, decided, summary)
 
-    # pack, report, publish: the manifest comes last
-    claim(output, key, shards)
-    described = attach(decided, rows, recipe.pack.attach)
-    stats = pack(run, output, catalog, described, recipe.pack, caption)
+
+def emit(
+    run: Run, recipe: Recipe, corpus: Corpus, judged: Judged, fence: Fence, started: datetime
+) -> tuple[int, ...]:
+    """Pack, report and publish; return the rows of each shard.
+
+    The fence is asked right before anything of the output is changed, in every task as well.
+    """
+    run = replace(run, engine=FencedEngine(run.engine, fence))
+    output, catalog, decided = fence.output, judged.catalog, judged.decided
+    edition = Edition(run.id, decided.key)
+    corpus.require_unchanged()
+    fence.check()
+    claim(output, edition, corpus.shards)
+    files.tidy(output)
+
+    # pack: equal, contiguous, shuffled shards
+    described = attach(decided, judged.rows, recipe.pack.attach)
+    stats = pack(run, output, catalog, described, recipe.pack, recipe.source.caption)
+
+    # report: what was removed, and why
+    fence.check()
     write_queries(run, output, catalog, decided)
-    write_report(run, output, catalog, summary, about(run, recipe, catalog, entries, started))
-    sweep(output, len(stats), write_ledger(run, output, catalog, decided))
-    publish(run, output, stats, summary, catalog.faults, count_cut(run, embedded, catalog.identity))
-    return Outcome(
-        output=output,
-        report=files.join(output, REPORT),
-        summary=summary,
-        shards=tuple(stat["count"] for stat in stats),
-        seconds=since(started),
-    )
+    told = about(run, recipe, catalog, corpus.entries, started)
+    fence.check()
+    write_report(run, output, catalog, judged.summary, told)
+
+    # publish: the ledger, then the manifest, which makes the output valid
+    num_ledgers = write_ledger(run, output, catalog, decided)
+    fence.check()
+    sweep(output, len(stats), num_ledgers)
+    num_cut = count_cut(run, judged.embedded, catalog.identity)
+    corpus.require_unchanged()
+    fence.check()
+    publish(output, edition, stats, judged.summary, catalog.faults, num_cut)
+    return tuple(stat["count"] for stat in stats)
 
 
 def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs.Catalog:
@@ -154,6 +204,15 @@ def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs
     if not catalog.num_rows:
         raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
     return catalog
+
+
+def embed(run: Run, recipe: Recipe, catalog: catalogs.Catalog) -> StoredStep:
+    """Embed what is not committed yet, and return the step that holds samples and vectors."""
+    spec, caption = recipe.vectors or recipe.encoder, recipe.source.caption
+    embedded = embedding.embed_step(run.workspace, spec, caption)
+    with run.step("embed", catalog.num_rows, embedded.uri) as advance:
+        embedding.run(embedded, catalog, spec, caption, run.engine, advance)
+    return embedded
 
 
 def since(started: datetime) -> float:
@@ -180,10 +239,3 @@ def about(
         thresholds=recipe.policy.thresholds,
         classes=[entry.name for entry in entries],
     )
-
-
-def given(value: Value | None, key: str, option: str) -> Value:
-    """Return a value that a run cannot do without."""
-    if value is None:
-        raise RecipeError(f"the recipe has no {key}; set it there or give {option}")
-    return value

@@ -4,7 +4,12 @@ CurationError
 ├── RecipeError    the recipe, a class file or an option is wrong
 ├── SchemaError    a file has other columns than its reader expects
 ├── ShardError     a source shard, a workspace file or an output file cannot be read or written
-└── FitError       a cleaner cannot learn from the rows it was given
+├── FitError       a cleaner cannot learn from the rows it was given
+├── WorkerError    a worker dies or hangs over an item, however often it is tried
+├── StallError     a step has finished nothing for too long
+├── BudgetError    more rows or shards are faulty than the recipe bears
+├── LeaseError     another run holds the output, or has taken it over
+└── ClusterError   a Ray cluster cannot be reached, or does not take a job
 
 Every message names the value that is wrong and what to do about it.
 """
@@ -33,6 +38,47 @@ class FitError(CurationError):
     """A cleaner cannot learn from the rows it was given."""
 
 
+class WorkerError(CurationError):
+    """A worker dies or hangs over an item, however often it is tried."""
+
+
+class StallError(CurationError):
+    """A step has finished nothing for too long."""
+
+
+class BudgetError(CurationError):
+    """More rows or shards are faulty than the recipe bears."""
+
+
+class LeaseError(CurationError):
+    """Another run holds the output, or has taken it over."""
+
+
+class ClusterError(CurationError):
+    """A Ray cluster cannot be reached, or does not take a job."""
+
+
+SHOWN_CHARS = 200
+"""Of a wrong value, what a message quotes: it may be as large as the file that it stands in."""
+
+
+def quoted(value: object) -> str:
+    """Return a wrong value as a message shows it: on one line, and cut where it is long.
+
+    Examples
+    --------
+    >>> quoted("cat"), quoted("x" * 1000)[-25:]
+    ("'cat'", 'xxx... (1,002 characters)')
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python prints
+        return f"a {type(value).__name__} that is too large to show"
+    if len(text) <= SHOWN_CHARS:
+        return text
+    return f"{text[:SHOWN_CHARS]}... ({len(text):,} characters)"
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the choice closest to `word`, or an empty string.
 
@@ -43,5 +89,5 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["shrinkage"])
     ''
     """
-    close = get_close_matches(word, list(choices), n=1)
+    close = get_close_matches(word[:SHOWN_CHARS], list(choices), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

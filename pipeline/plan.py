@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pipeline.contract import Sample
-from pipeline.curate import given
+from pipeline.corpus import given
 from pipeline.embed.decode import Picture, decode
 from pipeline.embed.frontend import frontend
 from pipeline.errors import RecipeError
@@ -12,6 +12,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards import files
 from pipeline.shards.find import Shard, find_shards
 from pipeline.shards.index import index, read
+from pipeline.shards.sample import SHARD_FAULTS
 from pipeline.store.answers import load_answers
 from pipeline.store.catalog import listed
 from pipeline.store.classes import load_entries
@@ -40,6 +41,8 @@ class Plan:
     faults: Counter[str]
     unlabelled: int
     """Rows, of those peeked at, whose label is in no class."""
+    shard_fault: str | None
+    """What is wrong with the shard that was peeked at, as a whole."""
 
     def lines(self) -> list[tuple[str, str]]:
         """Return what to print."""
@@ -50,6 +53,7 @@ class Plan:
             ("rows", f"{about}{self.num_rows:,}"),
             ("fragments", f"{about}{self.num_fragments:,}"),
             ("embedded already", f"{self.num_embedded:,} fragments"),
+            ("fault of the first shard", self.shard_fault or "none"),
             (f"faults in the first {self.peeked} rows", faults),
             (f"labels of no class in the first {self.peeked} rows", str(self.unlabelled)),
         ]
@@ -76,6 +80,9 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
         shard.identity: known[shard.identity][1] for shard in shards if shard.identity in known
     }
     seen = peek(recipe, shards[0], labeller)
+    if len(shards) == 1 and not seen.rows:
+        fault = SHARD_FAULTS.get(seen.shard_fault or "", "it holds none")
+        raise RecipeError(f"{shards[0].uri} has no samples: {fault}; check source.path")
     refuse_hopeless(recipe, shards[0], seen)
     guessed = [sizes.get(s.identity, round(s.size * seen.rows_per_byte)) for s in shards]
     per = recipe.source.fragment_rows
@@ -89,6 +96,7 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
         peeked=seen.rows,
         faults=seen.faults,
         unlabelled=seen.unlabelled,
+        shard_fault=seen.shard_fault,
     )
 
 
@@ -103,6 +111,7 @@ class Peek:
     fields: frozenset[str]
     """Names of the source fields of those."""
     rows_per_byte: float
+    shard_fault: str | None
 
 
 def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
@@ -120,7 +129,7 @@ def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
             unlabelled += 1
             fields |= set(sample.fields)
     density = len(found.table) / max(shard.size, 1)
-    return Peek(len(head), faults, unlabelled, frozenset(fields), density)
+    return Peek(len(head), faults, unlabelled, frozenset(fields), density, found.fault)
 
 
 def find_fault(recipe: Recipe, sample: Sample) -> str | None:

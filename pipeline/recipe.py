@@ -1,24 +1,31 @@
 """The recipe: one strict YAML file that says what to do, never where it runs."""
 
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pipeline import strict_yaml
 from pipeline.cleaners import CLEANERS, DEFAULT
-from pipeline.contract import Cleaner
+from pipeline.contract import DEFAULT_LIMITS, Limits
 from pipeline.embed.spec import EncoderSpec
-from pipeline.errors import RecipeError, did_you_mean
+from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.policy.presets import PRESETS
 from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
 from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT
-from pipeline.store.publish import PackSpec
+from pipeline.settings import build_cleaner, override, settings_of
+from pipeline.store.order import PackSpec
 from pipeline.store.vectors import VectorSpec
 
 GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL, ANSWERED)
 """Columns that are there before the first cleaner."""
+SECTIONS = {"encoder": EncoderSpec, "vectors": VectorSpec, "pack": PackSpec, "limits": Limits}
+"""Parts of a recipe that are configurations of their own."""
+
+MAX_COMPLAINTS = 10
+"""What is said of one recipe that is wrong."""
 
 
 class Strict(BaseModel):
@@ -60,12 +67,13 @@ class Recipe(Strict):
     """A preset by name, or rules."""
     pack: PackSpec = PackSpec()
     """How the output is cut and shuffled."""
+    limits: Limits = DEFAULT_LIMITS
+    """What a run bears before it gives up."""
 
-    @field_validator("encoder", "vectors", "pack", mode="before")
+    @field_validator("encoder", "vectors", "pack", "limits", mode="before")
     @classmethod
     def _known_settings(cls, value: Any, info: Any) -> Any:
-        kinds = {"encoder": EncoderSpec, "vectors": VectorSpec, "pack": PackSpec}
-        kind = kinds[info.field_name]
+        kind = SECTIONS[info.field_name]
         return settings_of(kind, info.field_name, value) if isinstance(value, dict) else value
 
     @field_validator("cleaners", mode="before")
@@ -77,13 +85,24 @@ class Recipe(Strict):
             )
         return tuple(build_cleaner(item) for item in value)
 
+    @field_validator("limits")
+    @classmethod
+    def _stalls_after_the_tries(cls, value: Limits) -> Limits:
+        least = value.tries * value.fragment_s
+        if value.stall_s <= least:
+            raise ValueError(
+                f"stall_s {value.stall_s:g} must be more than tries times fragment_s, {least:g}: "
+                "a step waits that long for a fragment that hangs"
+            )
+        return value
+
     @field_validator("policy", mode="before")
     @classmethod
     def _find_preset(cls, value: Any) -> Any:
         if isinstance(value, str):
             if value not in PRESETS:
-                known = ", ".join(PRESETS)
-                raise ValueError(f"{value!r} is no preset{did_you_mean(value, PRESETS)} ({known})")
+                hint, known = did_you_mean(value, PRESETS), ", ".join(PRESETS)
+                raise ValueError(f"{quoted(value)} is no preset{hint} ({known})")
             return PRESETS[value]
         return value
 
@@ -124,36 +143,6 @@ def require(reader: str, columns: tuple[str, ...], known: set[str]) -> None:
             raise RecipeError(f"{reader} reads column {column!r}, which nothing adds{remedy}")
 
 
-def build_cleaner(item: Any) -> Cleaner[Any]:
-    """Return the cleaner that a recipe entry describes: `match` or `{match: {rounds: 3}}`."""
-    if isinstance(item, str):
-        item = {item: {}}
-    if is_dataclass(item) and not isinstance(item, type):
-        return cast("Cleaner[Any]", item)  # already built
-    if not isinstance(item, dict) or len(item) != 1:
-        raise ValueError(f"a cleaner is one name with its settings, or a name, got {item!r}")
-    (name, settings), *_ = item.items()
-    if name not in CLEANERS:
-        known = ", ".join(CLEANERS)
-        raise ValueError(
-            f"{name!r} is no cleaner{did_you_mean(str(name), CLEANERS)} (known: {known})"
-        )
-    if not isinstance(settings or {}, dict):
-        raise ValueError(  # noqa: TRY004  (pydantic collects ValueErrors)
-            f"cleaner {name} must have a mapping of settings, got {settings!r}"
-        )
-    return settings_of(CLEANERS[name], f"cleaner {name}", settings or {})
-
-
-def settings_of(kind: type[Any], owner: str, settings: dict[str, Any]) -> Any:
-    """Return a configuration dataclass from its settings, refusing unknown ones."""
-    known = [field.name for field in fields(kind) if field.init]
-    for key in settings:
-        if key not in known:
-            raise ValueError(f"{owner} has no setting {key!r}{did_you_mean(str(key), known)}")
-    return TypeAdapter(kind).validate_python(settings)
-
-
 def load_recipe(path: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """Return the recipe of a YAML file, with dotted overrides such as `source.path` applied.
 
@@ -163,7 +152,9 @@ def load_recipe(path: str, overrides: dict[str, Any] | None = None) -> Recipe:
         If the file is missing, is no YAML mapping, or has an unknown key or a wrong value.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        with Path(path).open("rb") as file:
+            data = file.read(4 * strict_yaml.MAX_CHARS + 1)  # UTF-8 has 4 bytes at most
+        raw = strict_yaml.load(data.decode("utf-8-sig")) or {}
     except OSError as error:
         raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -175,25 +166,14 @@ def load_recipe(path: str, overrides: dict[str, Any] | None = None) -> Recipe:
     return parse_recipe(raw, path)
 
 
-def override(raw: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set a key such as `source.path` of a recipe that is not parsed yet."""
-    *parents, last = dotted.split(".")
-    part = raw
-    for parent in parents:
-        if part.get(parent) is None:
-            part[parent] = {}
-        part = part[parent]
-        if not isinstance(part, dict):
-            raise RecipeError(f"{dotted} cannot be set: {parent} is {part!r}, which has no keys")
-    part[last] = value
-
-
 def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     """Return the recipe of a mapping; a complaint names the key and, if close, the right one."""
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
-        complaints = [complaint(item) for item in error.errors()]
+        found = error.errors()
+        complaints = [*map(complaint, found[:MAX_COMPLAINTS])]
+        complaints += [f"and {len(found):,} in all"] if len(found) > MAX_COMPLAINTS else []
         raise RecipeError(f"{where}: " + "; ".join(dict.fromkeys(complaints))) from error
     recipe.check_columns()
     return recipe
@@ -206,6 +186,6 @@ def complaint(item: Any) -> str:
         owners = {"source": (SourceSpec,), "policy": (Policy, Drop, DropEmpty, Relabel)}
         kinds = owners.get(str(item["loc"][0]), (Recipe,)) if len(item["loc"]) > 1 else (Recipe,)
         known = [name for kind in kinds for name in kind.model_fields]
-        return f"unknown key {key!r}{did_you_mean(str(item['loc'][-1]), known)}"
+        return f"unknown key {quoted(key)}{did_you_mean(str(item['loc'][-1]), known)}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, got {item['input']!r}"
+    return f"{key}: {message}, got {quoted(item['input'])}"

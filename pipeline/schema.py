@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Part of every step key: raise it when the meaning of a stored column changes."""
 
 SAMPLE: Final = pa.schema(

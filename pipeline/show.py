@@ -1,6 +1,9 @@
 """What the commands print."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +16,21 @@ from pipeline.schema import ACTIONS
 from pipeline.shards import files
 from pipeline.shards.check import Checked
 from pipeline.shards.manifest import MANIFEST, REPORT
+from pipeline.store.fence import holder_of
+from pipeline.store.lease import NOTE as LEASE_NOTE
+from pipeline.store.run import Timing
+
+REUSABLE = {
+    "index": "shards indexed",
+    "embed": "rows embedded",
+    "score": "scores",
+    "decide": "decisions",
+    "pack": "rows packed",
+}
+"""Steps that a run may find done, by how their names begin, and what they make."""
+
+TOLD = {"rows", "actions", "shards", "shard_faults", "captions_cut"}
+"""What is told of a manifest."""
 
 
 def outcome(console: Console, made: Outcome) -> None:
@@ -27,6 +45,19 @@ def outcome(console: Console, made: Outcome) -> None:
     shards = f"{len(made.shards)} shards of at most {max(made.shards, default=0):,} rows"
     line = f"{written}: {made.output}, {shards}  ({made.seconds:.1f} s)"
     console.print(line, soft_wrap=True, markup=False)
+    if found := reused(made.timings):
+        console.print(f"reused: {found}", soft_wrap=True, markup=False)
+
+
+def reused(timings: Sequence[Timing]) -> str:
+    """Return what a run has found done, in few words; empty if nothing."""
+    parts = []
+    for begin, what in REUSABLE.items():
+        chosen = [timing for timing in timings if timing.name.startswith(begin)]
+        done = sum(timing.reused for timing in chosen)
+        if done:
+            parts.append(f"{done:,} of {sum(timing.rows for timing in chosen):,} {what}")
+    return ", ".join(parts)
 
 
 def found(console: Console, groups: list[Found]) -> None:
@@ -51,22 +82,59 @@ def plan(console: Console, made: Plan) -> None:
 
 
 def status(console: Console, workspace: str) -> None:
-    """Print the steps of every run of a workspace and how many fragments each has committed."""
+    """Print the steps of every run of a workspace, what is committed, and who writes its output.
+
+    Works while a run goes on: every note is read whole, or not there yet.
+    """
     folder = files.join(workspace, "runs")
     notes = [uri for uri in files.list_files(folder) if uri.endswith(".json")]
     if not notes:
         raise ShardError(f"workspace {workspace} holds no run; is the path right?")
-    table = Table("run", "step", "state", "rows", "fragments committed", "seconds")
-    for uri in notes:
-        note = json.loads(files.read_bytes(uri))
+    table = Table("run", "step", "state", "rows", "fragments committed", "reused", "seconds")
+    leases = []
+    for uri, data in zip(notes, files.read_many(notes), strict=True):
         run, name = uri.rsplit("/", 2)[-2:]
-        is_step = "/steps/" in note.get("uri", "")
-        committed = f"{len(files.list_files(note['uri'])):,}" if is_step else ""
-        step = name.removesuffix(".json")
-        table.add_row(
-            run, step, note["state"], f"{note['rows']:,}", committed, str(note.get("seconds", ""))
-        )
+        note = parse_note(data)
+        if name == f"{LEASE_NOTE}.json":
+            leases.append(lease(note))
+        else:
+            table.add_row(run, name.removesuffix(".json"), *step(note))
     console.print(table)
+    for line in leases:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def parse_note(data: bytes | None) -> dict[str, Any]:
+    """Return a note, empty if it is gone or damaged."""
+    try:
+        note = json.loads(data or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def step(note: dict[str, Any]) -> list[str]:
+    """Return the cells of one step: its note, and the fragments that are committed by now."""
+    uri = str(note.get("uri", ""))
+    committed = f"{len(files.list_files(uri)):,}" if "/steps/" in uri else ""
+    shown = [note.get(key, "") for key in ("state", "rows", "reused", "seconds")]
+    state, *cells = (f"{value:,}" if isinstance(value, int) else str(value) for value in shown)
+    return [state or "illegible", cells[0], committed, *cells[1:]]
+
+
+def lease(note: dict[str, Any]) -> str:
+    """Return who writes the output of a run now: it may be another run."""
+    output = str(note.get("output", ""))
+    holder = holder_of(output) if output else None
+    if holder is None:
+        return f"output {output}: its lease is illegible"
+    who = f"output {output}: attempt {holder.attempt} ({holder})"
+    if not holder.is_held:
+        return f"{who} has ended"
+    if holder.process.is_gone:
+        return f"{who} has died; the next run takes over"
+    age = datetime.now(timezone.utc) - holder.since
+    return f"{who} holds the lease for {age.total_seconds():,.0f} s, beat {holder.beat}"
 
 
 def published(console: Console, output: str) -> None:
@@ -74,7 +142,9 @@ def published(console: Console, output: str) -> None:
     uri = files.join(output, MANIFEST)
     if not files.exists(uri):
         raise ShardError(f"{output} has no {MANIFEST}: nothing is published there yet")
-    manifest = json.loads(files.read_bytes(uri))
+    manifest = parse_note(files.read_bytes(uri))
+    if not manifest.keys() >= TOLD:
+        raise ShardError(f"{uri} is damaged; run the recipe again, which publishes it anew")
     table = Table("action", "rows", "share", title=f"{manifest['rows']:,} rows")
     for action in ACTIONS:
         count = manifest["actions"].get(action, 0)

@@ -89,6 +89,12 @@ def crawl_members(number: int, num_rows: int) -> dict[str, dict[str, bytes]]:
     return samples
 
 
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def break_some(number: int, samples: dict[str, dict[str, bytes]]) -> dict[str, str]:
     """Break a few samples of a shard in place and return their faults."""
     keys = list(samples)
@@ -99,7 +105,7 @@ def break_some(number: int, samples: dict[str, dict[str, bytes]]) -> dict[str, s
     if number == 1:
         samples[keys[5]]["json"] = b"{not json"
         samples[keys[9]]["jpg"] = b""
-        samples[keys[10]]["seg.npy"] = b"\x00raw bytes"
+        samples[keys[10]]["seg.npy"] = npy(np.arange(6))
         return {keys[5]: "bad-json", keys[9]: "empty-image"}
     del samples[keys[2]]["txt"]
     del samples[keys[12]]["jpg"]
@@ -240,8 +246,12 @@ def run(tmp_path) -> Run:
 
 
 def published(output: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of an output but the report, which tells the time."""
-    paths = sorted(path for path in output.rglob("*") if path.is_file())
+    """Return the bytes of every file of an output but the report and the lease: they tell the time.
+
+    What a killed writer has left under a temporary name is no file of the output.
+    """
+    found = (path for path in output.rglob("*") if path.is_file())
+    paths = sorted(p for p in found if p.parent.name != "_lease" and not p.name.startswith("."))
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in paths

@@ -16,7 +16,7 @@ def winnow(capfd, monkeypatch):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["winnow", *map(str, arguments)])
-        monkeypatch.setattr(cli, "console", cli.Console(width=200))
+        monkeypatch.setattr(cli, "console", cli.Terminal(width=200))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = capfd.readouterr()
@@ -244,6 +244,26 @@ def test_plan_refuses_a_crawl_of_which_nothing_can_be_used(
     assert "set source.caption to null" in err
 
 
+def test_plan_refuses_a_shard_that_is_none_and_tells_of_one_among_others(
+    winnow, recipe_file, places, tmp_path, make_tar_file, make_picture
+):
+    crawl = tmp_path / "torn"
+    crawl.mkdir()
+    (crawl / "00000.tar").write_bytes(b"\x01" * 2048)
+
+    code, _, err = winnow("plan", recipe_file(), *places, "--source", crawl)
+
+    assert code == 2
+    assert f"{crawl}/00000.tar has no samples: the file is not of the format" in err
+
+    make_tar_file(crawl / "00001.tar", {"a": {"jpg": make_picture(0), "txt": b"an oak"}})
+
+    code, out, _ = winnow("plan", recipe_file(), *places, "--source", crawl)
+
+    assert code == 0
+    assert "unreadable-shard" in out
+
+
 def test_plan_refuses_labels_that_are_mostly_no_class(winnow, recipe_file, places, tmp_path):
     classes = tmp_path / "few.csv"
     classes.write_text("name\noak\n")
@@ -324,6 +344,16 @@ def test_report_of_nothing_published_is_an_error(winnow, tmp_path):
 
     assert code == 2
     assert "nothing is published there yet" in err
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[1]", b'{"rows": 3}', b"\xff{"])
+def test_report_of_a_damaged_manifest_is_an_error(winnow, tmp_path, damaged):
+    (tmp_path / "manifest.json").write_bytes(damaged)
+
+    code, _, err = winnow("report", tmp_path)
+
+    assert code == 2
+    assert "is damaged; run the recipe again" in err
 
 
 def test_check_is_content_with_an_output_of_ours(winnow, finished):

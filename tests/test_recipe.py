@@ -10,8 +10,9 @@ from pipeline.cleaners import CLEANERS
 from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError
 from pipeline.policy.presets import PRESETS
-from pipeline.recipe import Recipe, build_cleaner, load_recipe, parse_recipe
-from pipeline.store.publish import PackSpec
+from pipeline.recipe import Recipe, load_recipe, parse_recipe
+from pipeline.settings import build_cleaner
+from pipeline.store.packing import PackSpec
 
 DEFAULT = Path(__file__).parents[1] / "jobs" / "recipes" / "default.yaml"
 BARE = {"cleaners": [], "policy": {"name": "none", "rules": []}}

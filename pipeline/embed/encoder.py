@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.embed.spec import EncoderSpec, create, describe
+from pipeline.embed.checkpoint import create
+from pipeline.embed.spec import EncoderSpec, describe
 from pipeline.errors import RecipeError, did_you_mean
 
 EARLY_BLOCKS = (

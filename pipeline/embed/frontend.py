@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import open_clip
@@ -14,6 +14,14 @@ from torchvision.transforms import Compose
 
 from pipeline.embed.spec import EncoderSpec, describe, published_preprocess
 from pipeline.errors import RecipeError
+
+CHARS_PER_TOKEN: Final = 16
+"""Characters of a caption that are tokenised, for each token of the encoder's context.
+
+Byte-pair encoding takes the square of the length of a word, and a crawl has words of megabytes.
+"""
+MAX_WORDS: Final = 100_000
+"""Words that open_clip's tokeniser remembers; by itself it never forgets one."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +36,33 @@ class Frontend:
         """Return `(n, context_length)` token ids, and which captions were cut to fit."""
         if not captions:
             return np.zeros((0, self.context_length), np.int32), np.zeros(0, bool)
-        token = self.tokenizer(list(captions), context_length=self.context_length).numpy()
-        cut = np.zeros(len(captions), bool)
+        limit = CHARS_PER_TOKEN * self.context_length
+        cut = np.array([len(caption) > limit for caption in captions])
+        captions = [shortened(caption, limit) for caption in captions]
+        token = self.tokenizer(captions, context_length=self.context_length).numpy()
         full = np.flatnonzero(token[:, -1] != 0)
         if len(full):
             longer = self.tokenizer(
                 [captions[int(i)] for i in full], context_length=self.context_length + 1
             )
-            cut[full] = longer[:, -1].numpy() != 0
+            cut[full] |= longer[:, -1].numpy() != 0
+        forget(self.tokenizer)
         return token.astype(np.int32), cut
+
+
+def shortened(caption: str, limit: int) -> str:
+    """Return the first `limit` characters of a caption, runs of white space counted as one."""
+    if len(caption) <= limit:
+        return caption
+    return " ".join(caption[: 64 * limit].split())[:limit]
+
+
+def forget(tokenizer: Any) -> None:
+    """Empty the memory of a tokeniser that holds too many words; its special ones stay."""
+    known = getattr(tokenizer, "cache", None)
+    if isinstance(known, dict) and len(known) > MAX_WORDS:
+        for word in list(known)[len(tokenizer.all_special_ids) :]:
+            del known[word]
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,6 @@
 """Which encoder to use: what open_clip knows of it, and what names it."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Annotated, Any, Literal
 import open_clip
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from pydantic import Field
-from torchvision.transforms import Compose
 
-from pipeline.errors import RecipeError, did_you_mean
+from pipeline.embed.local_model import CONFIG, checkpoint, read_config
+from pipeline.errors import RecipeError, did_you_mean, quoted
 
 TINY = "winnow-tiny"
 LOCAL = "local-dir:"
-CONFIG = "open_clip_config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +53,23 @@ def describe(spec: EncoderSpec) -> dict[str, Any]:
     RecipeError
         If there is no such model.
     """
-    if spec.folder is not None and not (spec.folder / CONFIG).is_file():
-        raise RecipeError(f"encoder {spec.model!r} must be a folder with {CONFIG}")
-    config = open_clip.get_model_config(spec.source)
+    if spec.folder is not None:
+        if not (spec.folder / CONFIG).is_file():
+            raise RecipeError(f"encoder {spec.model!r} must be a folder with {CONFIG}")
+        return dict(read_config(spec.folder)["model_cfg"])
+    # no scheme goes through: of `hf-hub:` open_clip would fetch what the hub holds today
+    known = spec.model in open_clip.list_models()
+    config = open_clip.get_model_config(spec.model) if known else None
     if config is None:
         hint = did_you_mean(spec.model, [TINY, *open_clip.list_models()])
-        raise RecipeError(f"encoder {spec.model!r} is not known to open_clip{hint}")
+        raise RecipeError(f"encoder {quoted(spec.model)} is not known to open_clip{hint}")
     return dict(config)
 
 
 def published_preprocess(spec: EncoderSpec) -> dict[str, Any]:
     """Return the preprocessing that was published with the weights, if any."""
     if spec.folder is not None:
-        config = json.loads((spec.folder / CONFIG).read_text(encoding="utf-8"))
-        return dict(config.get("preprocess_cfg", {}))
+        return dict(read_config(spec.folder).get("preprocess_cfg", {}))
     return dict(get_pretrained_cfg(spec.model, spec.pretrained) or {}) if spec.pretrained else {}
 
 
@@ -83,23 +84,41 @@ def weights(spec: EncoderSpec) -> Path:
     describe(spec)
     tags = open_clip.list_pretrained_tags_by_model(spec.model)
     if spec.folder is not None:
-        found = sorted(spec.folder.glob("*.safetensors"))
-        if not found:
+        found = checkpoint(spec.folder)
+        if found is None:
             raise RecipeError(f"encoder {spec.model!r} cannot be loaded: no .safetensors in it")
-        return found[0]
+        return found
     if spec.pretrained is None:
         raise RecipeError(
             f"encoder {spec.model!r} has no weights: set encoder.pretrained to a .safetensors "
             f"file, or to a tag ({', '.join(tags[:5]) or 'open_clip has none for it'})"
         )
     if spec.pretrained in tags:
-        return Path(download_pretrained(get_pretrained_cfg(spec.model, spec.pretrained)))
+        return downloaded(spec)
     file = Path(spec.pretrained)
     if file.suffix != ".safetensors" or not file.is_file():
         hint = did_you_mean(spec.pretrained, tags)
         raise RecipeError(
             f"encoder.pretrained {spec.pretrained!r} must be a tag of {spec.model} or an existing "
             f".safetensors file{hint}"
+        )
+    return file
+
+
+def downloaded(spec: EncoderSpec) -> Path:
+    """Return the weights of a tag, from the network or from the cache of an earlier time."""
+    where = f"encoder.pretrained {spec.pretrained!r} of {spec.model}"
+    try:
+        file = Path(download_pretrained(get_pretrained_cfg(spec.model, spec.pretrained)))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RecipeError(
+            f"{where} cannot be fetched ({type(error).__name__}); check the network, or set a "
+            ".safetensors file"
+        ) from error
+    if file.suffix != ".safetensors":
+        raise RecipeError(
+            f"{where} is published as {file.suffix}, a pickle that could run code; choose another "
+            "tag, or convert it to safetensors yourself"
         )
     return file
 
@@ -124,21 +143,3 @@ def file_hash(file: Path, _modified: int) -> str:
         while chunk := source.read(2**24):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def create(spec: EncoderSpec) -> tuple[Any, Compose]:
-    """Return open_clip's model and its evaluation transform.
-
-    Raises
-    ------
-    RecipeError
-        If the model or its weights cannot be loaded.
-    """
-    weights(spec)
-    try:
-        model, _, transform = open_clip.create_model_and_transforms(spec.source, spec.pretrained)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise RecipeError(
-            f"encoder {spec.model!r} with pretrained {spec.pretrained!r} cannot be loaded: {error}"
-        ) from error
-    return model, transform

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline.contract import Classes, Rows
+from pipeline.contract import DEFAULT_LIMITS, Classes, Limits, Rows
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,7 +16,18 @@ Statistic = TypeVar("Statistic")
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """Applies a function to items one after the other."""
+    """Applies a function to items one after the other.
+
+    The worker is this process: what kills it ends the run, and the next start counts it as a try.
+    Nothing is timed out here; that needs workers that can be spared, which Ray has.
+    """
+
+    limits: Limits = DEFAULT_LIMITS
+    """Of these, `tries`, `quarantined` and `faulty_shards` hold."""
+
+    def within(self, limits: Limits) -> "LocalEngine":
+        """Return the same engine under other limits."""
+        return replace(self, limits=limits)
 
     def each(
         self, function: Callable[[Item], Result], items: Sequence[Item]

@@ -38,6 +38,9 @@ class Entry:
     key: str
     action: str
     caption: str | None
+    """Its first `CAPTION_CHARS` characters."""
+    caption_chars: int
+    """Length of the whole caption."""
     label: str | None
     new_label: str | None
     reasons: tuple[str, ...]
@@ -139,12 +142,17 @@ def _entry(row: Mapping[str, Any], rank: float, verdict: Verdict) -> Entry:
         uid=row["uid"] or b"",
         shard=row["shard"] or "",
         row=-1 if row["row"] is None else row["row"],
-        key=row["key"] or "",
+        key=_cut(row["key"]) or "",
         action=row["action"],
-        caption=caption if caption is None else caption[:CAPTION_CHARS],
-        label=row["label"],
-        new_label=row["new_label"],
+        caption=_cut(caption),
+        caption_chars=len(caption or ""),
+        label=_cut(row["label"]),
+        new_label=_cut(row["new_label"]),
         reasons=tuple(row["reasons"] or ()),
         rank=rank,
         **verdict._asdict(),
     )
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None else text[:CAPTION_CHARS]

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report import text, views
+from pipeline.report.agreement import matrix
 from pipeline.report.deciding import Thresholds
 from pipeline.report.gallery import Entry
 from pipeline.report.plots import flow
@@ -35,7 +36,7 @@ class Step(NamedTuple):
     rows: int
     seconds: float
     reused: int
-    """Fragments that were found done."""
+    """Rows that were found done; shards, where those are what the step counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ def _numbers(summary: Summary, about: About) -> dict[str, Any]:
         "classes": views.classes(summary, about.classes),
         "pairs": views.pairs(summary),
         "plots": views.plots(summary, about.thresholds),
+        "agreement": matrix(summary.overlaps),
         "seconds": sum(step.seconds for step in about.steps),
         "faults": about.shard_faults[:NUM_FAULTS],
     }

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.report.agreement import Overlap, Overlaps, overlaps
 from pipeline.report.deciding import Thresholds
 from pipeline.report.gallery import SIZES, Entry, Name, galleries, merged
 from pipeline.report.ledger import counts, exploded, scores, text_values
 
 NUM_BINS: Final = 50
 """Bins of a histogram over [0, 1]; the last one is closed on both sides."""
+NO_OVERLAP: Final = Overlap(0, 0, 0, 0)
 
 Counted = TypeVar("Counted", bound=Hashable)
 
@@ -45,6 +47,8 @@ class Summary:
     """Relabelled rows per old and new label."""
     histograms: Mapping[str, Histogram]
     """By score column."""
+    overlaps: Overlaps
+    """Rows that two cleaners doubt, or one of them, or none."""
     galleries: Mapping[Name, tuple[Entry, ...]]
     """Examples, at most `gallery.SIZES` in each."""
 
@@ -75,6 +79,7 @@ class Summary:
                 table.filter(pc.equal(table["action"], "relabel")), "label", "new_label"
             ),
             histograms=_histograms(table),
+            overlaps=overlaps(table),
             galleries=galleries(table, thresholds),
         )
 
@@ -93,6 +98,10 @@ def merge(one: Summary, other: Summary) -> Summary:
                 one.histograms.get(column, nothing), other.histograms.get(column, nothing)
             )
             for column in one.histograms.keys() | other.histograms.keys()
+        },
+        overlaps={
+            pair: one.overlaps.get(pair, NO_OVERLAP) + other.overlaps.get(pair, NO_OVERLAP)
+            for pair in one.overlaps.keys() | other.overlaps.keys()
         },
         galleries={
             name: merged(one.galleries.get(name, ()), other.galleries.get(name, ()), SIZES[name[0]])

@@ -1,25 +1,27 @@
 """Open an output by the rules of OpenCLIP's loader, which skips what it cannot load in silence."""
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from PIL import Image
-
 from pipeline.contract import Sample
 from pipeline.errors import ShardError
 from pipeline.shards import files
+from pipeline.shards.carried import is_executed, is_loadable, is_picture
 from pipeline.shards.fields import parse_object
 from pipeline.shards.find import Shard
-from pipeline.shards.listing import list_folder
+from pipeline.shards.listing import is_file, list_folder
 from pipeline.shards.manifest import MANIFEST, SIZES, stats_name, tar_name
 from pipeline.shards.webdataset import index, read
 
 BATCH_ROWS = 1024
 CHUNK_BYTES = 16 * 2**20
+MAX_CLAIMS_BYTES = 256 * 2**20
+"""Of a JSON file of the output; a million shards take a tenth."""
+_JUDGED = frozenset({"txt", "json"})
+"""Members that have faults of their own."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def _numbering(tars: list[str], num_readers: int) -> Iterator[Problem]:
 
 def _shard_problems(uri: str, seen: Counter[str], counts: dict[str, int]) -> Iterator[Problem]:
     name = uri.rpartition("/")[2]
-    shard = Shard(uri, "webdataset", files.stat(uri).size, "")
+    version = files.stat(uri)
+    shard = Shard(uri, "webdataset", version.size, "", ((uri, version),))
     found = index(shard)
     counts[name] = found.table.num_rows
     if found.fault:
@@ -128,30 +131,13 @@ def _sample_problems(sample: Sample, seen: Counter[str]) -> Iterator[tuple[str, 
         yield sample.fault, "the loader skips the sample"
     if sample.caption == "":
         yield "empty-text", "the caption has no words"
-    if sample.image and not sample.fault and not _is_decodable(sample.image):
+    if sample.image and not sample.fault and not is_picture(sample.image):
         yield "undecodable-image", "PIL cannot decode the image"
     for extension, data in sample.members.items():
-        if not _is_decodable_member(extension, data):
+        if is_executed(extension):
+            yield "executable-member", f"the loader may run what its {extension!r} member holds"
+        elif extension not in _JUDGED and not is_loadable(extension, data):
             yield "undecodable-member", f"the loader skips the sample for its {extension!r} member"
-
-
-def _is_decodable(image: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(image)) as picture:
-            picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError):
-        return False
-    return True
-
-
-def _is_decodable_member(extension: str, data: bytes) -> bool:
-    """Return whether WebDataset's decoders accept a member beside the image."""
-    last = extension.rpartition(".")[2]
-    if last in {"cls", "cls2", "index", "inx", "id"}:
-        return data.strip().lstrip(b"+-").isdigit()
-    if last in {"jpg", "jpeg", "png", "webp"}:
-        return _is_decodable(data)
-    return last not in {"pyd", "pickle", "pth"}
 
 
 def _claims(output_uri: str, tars: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -167,11 +153,11 @@ def _claims(output_uri: str, tars: list[str]) -> Iterator[tuple[str, dict[str, A
 
 def _stats_of(name: str) -> str:
     stem = name.removesuffix(".tar")
-    return stats_name(int(stem)) if stem.isdigit() else stem + "_stats.json"
+    return stats_name(int(stem)) if stem.isdecimal() else stem + "_stats.json"
 
 
 def _load(uri: str) -> dict[str, Any]:
-    found = parse_object(files.read_bytes(uri)) if files.exists(uri) else None
+    found = parse_object(files.read_bytes(uri, 0, MAX_CLAIMS_BYTES)) if is_file(uri) else None
     return found or {}
 
 

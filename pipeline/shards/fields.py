@@ -4,7 +4,14 @@ import base64
 import datetime
 import json
 import math
-from typing import Any
+from typing import Any, Final
+
+MAX_DEPTH: Final = 64
+"""Lists and objects inside of each other; a deeper member is no JSON that anybody needs.
+
+A bound of our own, well below the interpreter's, so that the same member is read or refused
+alike by every step, however deep its own stack is.
+"""
 
 
 def decode_text(data: bytes) -> str | None:
@@ -18,6 +25,9 @@ def decode_text(data: bytes) -> str | None:
 def parse_object(data: bytes) -> dict[str, Any] | None:
     """Return the JSON object in `data` with NaN and infinity as null, None if there is none.
 
+    Nor is there one where it nests deeper than `MAX_DEPTH`, or holds a whole number of more digits
+    than Python parses (4,300). Of a key that stands twice the last value counts.
+
     Examples
     --------
     >>> parse_object(b'{"similarity": NaN}')
@@ -29,7 +39,27 @@ def parse_object(data: bytes) -> dict[str, Any] | None:
         found = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return json_safe(found) if isinstance(found, dict) else None
+    is_object = isinstance(found, dict) and depth(found) <= MAX_DEPTH
+    return json_safe(found) if is_object else None
+
+
+def depth(value: Any) -> int:
+    """Return how many lists and dicts `value` has inside of each other, without recursion.
+
+    Examples
+    --------
+    >>> depth({"a": [1, []]}), depth(7)
+    (3, 0)
+    """
+    levels, level = 0, [value]
+    while containers := [each for each in level if isinstance(each, dict | list | tuple)]:
+        levels += 1
+        level = [part for each in containers for part in _parts(each)]
+    return levels
+
+
+def _parts(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
 
 
 def json_safe(value: Any) -> Any:

@@ -1,22 +1,24 @@
 """Read and write files of any store: a thin layer over fsspec that raises only `ShardError`."""
 
 import io
-import os
-import uuid
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.shards import creation, local
 from pipeline.shards.listing import exists, list_files, stat
-from pipeline.shards.location import Stat, canonical, join, redact, resolve, shard_errors
+from pipeline.shards.location import Stat, ask, canonical, join, redact, resolve, shard_errors
+from pipeline.shards.retry import is_transient
 
 __all__ = [
     "Source",
     "Stat",
     "canonical",
+    "create",
     "exists",
     "join",
     "list_files",
@@ -27,10 +29,10 @@ __all__ = [
     "redact",
     "remove",
     "stat",
+    "tidy",
     "write",
+    "write_parts",
 ]
-
-Result = TypeVar("Result")
 
 _ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -38,8 +40,7 @@ _ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryE
 def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> bytes:
     """Return the bytes of a file, or those of `[start, end)`."""
     fs, path = resolve(uri)
-    with shard_errors(uri, "read it"):
-        return bytes(fs.cat_file(path, start=start, end=end))
+    return bytes(ask(uri, "read it", fs.cat_file, path, start=start, end=end))
 
 
 def read_ranges(uri: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -47,26 +48,45 @@ def read_ranges(uri: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     if not ranges:
         return []
     fs, path = resolve(uri)
-    starts = [start for start, _ in ranges]
-    ends = [end for _, end in ranges]
-    with shard_errors(uri, "read it"):
-        found = fs.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
-        return [bytes(part) for part in found]
+    parts = _Parts(fs, [(path, start, end) for start, end in ranges])
+    return [_content(uri, part) for part in ask(uri, "read it", parts.fetch)]
 
 
 def read_many(uris: Sequence[str]) -> list[bytes | None]:
     """Return the bytes of each file of one store; None for a file that is gone or forbidden."""
     if not uris:
         return []
-    paths = [resolve(uri)[1] for uri in uris]
-    with shard_errors(uris[0], "read it and its neighbours"):
-        found = resolve(uris[0])[0].cat_ranges(paths, 0, None, on_error="return")
-    return [_content(uri, part) for uri, part in zip(uris, found, strict=True)]
+    fs = resolve(uris[0])[0]
+    parts = _Parts(fs, [(resolve(uri)[1], 0, None) for uri in uris])
+    found = ask(uris[0], "read it and its neighbours", parts.fetch)
+    return [
+        None if isinstance(part, _ABSENT) else _content(uri, part)
+        for uri, part in zip(uris, found, strict=True)
+    ]
 
 
-def _content(uri: str, part: bytes | Exception) -> bytes | None:
-    if isinstance(part, _ABSENT):
-        return None
+class _Parts:
+    """Parts of files that are read together; only those that failed are read again."""
+
+    def __init__(self, fs: Any, wanted: Sequence[tuple[str, int, int | None]]) -> None:
+        self._fs = fs
+        self._wanted = wanted
+        self._missing = list(range(len(wanted)))
+        self._found: dict[int, bytes | Exception] = {}
+
+    def fetch(self) -> list[bytes | Exception]:
+        """Return all parts; raise the first error that passes by itself, to be called again."""
+        paths, starts, ends = zip(*(self._wanted[i] for i in self._missing), strict=True)
+        parts = self._fs.cat_ranges(list(paths), list(starts), list(ends), on_error="return")
+        self._found.update(zip(self._missing, parts, strict=True))
+        errors = {i: part for i, part in self._found.items() if isinstance(part, Exception)}
+        self._missing = [i for i, error in errors.items() if is_transient(error)]
+        for index in self._missing:
+            raise errors[index]
+        return [self._found[i] for i in range(len(self._wanted))]
+
+
+def _content(uri: str, part: bytes | Exception) -> bytes:
     with shard_errors(uri, "read it"):
         if isinstance(part, Exception):
             raise part
@@ -88,10 +108,16 @@ class Source(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._guard(self._file.read, size)
+        return ask(self._uri, "read it", self._read_at, int(self._file.tell()), size)
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        if self._file.tell() != position:  # an attempt that failed may have read a part
+            self._file.seek(position)
+        return bytes(self._file.read(size))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._guard(self._file.seek, offset, whence)
+        with shard_errors(self._uri, "read it"):
+            return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
         return int(self._file.tell())
@@ -100,43 +126,70 @@ class Source(io.RawIOBase):
         self._file.close()
         super().close()
 
-    def _guard(self, function: Callable[..., Result], *args: int) -> Result:
-        with shard_errors(self._uri, "read it"):
-            return function(*args)
-
 
 def open_read(uri: str) -> Source:
     """Return a seekable file open for reading; close it after use."""
     fs, path = resolve(uri)
-    with shard_errors(uri, "open it"):
-        return Source(uri, fs.open(path, "rb"))
+    return Source(uri, ask(uri, "open it", fs.open, path, "rb"))
 
 
 def write(uri: str, data: bytes) -> None:
-    """Write a file at once: a reader sees the old content or the new, never a part of it."""
+    """Write a file at once: a reader sees the old content or the new, never a part of it.
+
+    A local file gets its name when it is whole; an object appears with the end of its one PUT,
+    or with the completion of its parts, which are given up if one fails.
+    """
     fs, path = resolve(uri)
-    with shard_errors(uri, "write it"):
-        if isinstance(fs, LocalFileSystem):
-            _replace(Path(path), data)
-        else:
-            fs.pipe_file(path, data)
+    if isinstance(fs, LocalFileSystem):
+        ask(uri, "write it", local.replace, Path(path), [data])
+    else:
+        ask(uri, "write it", fs.pipe_file, path, data)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_parts(uri: str, parts: Iterable[bytes]) -> None:
+    """Write a file at once, as `write` does, of parts that need not fit into memory together.
+
+    `parts` is gone through anew by every attempt.
+    """
+    fs, path = resolve(uri)
+    if isinstance(fs, LocalFileSystem):
+        ask(uri, "write it", local.replace, Path(path), parts)
+    else:
+        ask(uri, "write it", _upload, fs, path, parts)
+
+
+def _upload(fs: Any, path: str, parts: Iterable[bytes]) -> None:
+    with tempfile.NamedTemporaryFile() as whole:
+        whole.writelines(parts)
+        whole.flush()
+        fs.put_file(whole.name, path)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write a file at once if none is there, and return whether it now holds `data`, ours.
+
+    Of several callers at the same moment exactly one gets True, if each writes other bytes: put
+    into them who writes. A reader sees no file or the whole one.
+    """
+    return ask(uri, "create it", creation.create, *resolve(uri), data)
 
 
 def remove(uri: str) -> None:
     """Remove a file; nothing happens where there is none."""
     fs, path = resolve(uri)
-    with shard_errors(uri, "remove it"), suppress(FileNotFoundError):
+    ask(uri, "remove it", _remove, fs, path)
+
+
+def _remove(fs: Any, path: str) -> None:
+    with suppress(FileNotFoundError):
         fs.rm_file(path)
+
+
+def tidy(uri: str) -> None:
+    """Delete what killed writers have left below a folder, a day ago or more.
+
+    Only local disks need it: on an object store a killed writer leaves no object.
+    """
+    fs, path = resolve(uri)
+    if isinstance(fs, LocalFileSystem):
+        ask(uri, "tidy it", local.remove_abandoned, Path(path))

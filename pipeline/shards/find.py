@@ -1,6 +1,6 @@
 """Find the shards that a recipe's patterns name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -8,10 +8,11 @@ from braceexpand import braceexpand
 
 from pipeline.errors import RecipeError
 from pipeline.shards import listing
-from pipeline.shards.location import Stat, canonical, redact
+from pipeline.shards.folders import Folders, Stats
+from pipeline.shards.location import Stat, canonical, redact, refuse_secrets
 from pipeline.shards.sample import IMAGE_EXTENSIONS
 
-Stats = Mapping[str, Stat]
+Versions = tuple[tuple[str, Stat], ...]
 
 _FORMATS = {"tar": "webdataset", "parquet": "parquet"}
 
@@ -27,6 +28,8 @@ class Shard:
     """Bytes of the file, or of all files of the folder."""
     identity: str
     """16 hex digits that change when the content may have changed."""
+    versions: Versions = ()
+    """The file, and the sidecar if there is one, as they were found; none of a folder."""
 
 
 def find_shards(patterns: str | Sequence[str]) -> list[Shard]:
@@ -48,7 +51,9 @@ def find_shards(patterns: str | Sequence[str]) -> list[Shard]:
     single = [part for pattern in given for part in pattern.split("::") if part]
     if not single:
         raise RecipeError(f"source {patterns!r} must name a file, a folder or a pattern")
-    folders = _Folders()
+    for pattern in single:
+        refuse_secrets(pattern)
+    folders = Folders()
     found = {shard.uri: shard for pattern in single for shard in _match(pattern, folders)}
     tars = {uri for uri in found if uri.endswith(".tar")}
     sidecars = {sidecar_uri(uri) for uri in tars}
@@ -77,19 +82,7 @@ def sidecar_uri(tar_uri: str) -> str:
     return tar_uri.removesuffix(".tar") + ".parquet"
 
 
-class _Folders:
-    """Listings of folders, each asked for once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Stats] = {}
-
-    def files(self, uri: str) -> Stats:
-        if uri not in self._known:
-            self._known[uri] = listing.list_folder(uri)[0]
-        return self._known[uri]
-
-
-def _match(pattern: str, folders: _Folders) -> list[Shard]:
+def _match(pattern: str, folders: Folders) -> list[Shard]:
     names = [pattern] if listing.exists(pattern) else _expanded(pattern)
     shards = [shard for name in names for shard in _shards_at(name, folders)]
     if not shards:
@@ -105,19 +98,21 @@ def _expanded(pattern: str) -> list[str]:
         raise RecipeError(message) from error
 
 
-def _shards_at(name: str, folders: _Folders) -> list[Shard]:
-    uri = canonical(name)
+def _shards_at(name: str, folders: Folders) -> list[Shard]:
+    uri = folders.canonical(name)
     beside = folders.files(uri.rpartition("/")[0])
     if uri in beside:
         return _file_shards({uri: beside[uri]}, folders)
     if any(sign in name for sign in listing.WILDCARDS) and not listing.exists(name):
-        return _file_shards(listing.glob(name), folders)
+        return _file_shards(folders.glob(name), folders)
+    if folders.lacks(uri):
+        return []
     if listing.is_folder(uri):
         return _folder_shards(uri, folders)
     return _file_shards({uri: listing.stat(uri)}, folders) if listing.exists(uri) else []
 
 
-def _file_shards(found: Stats, folders: _Folders) -> list[Shard]:
+def _file_shards(found: Stats, folders: Folders) -> list[Shard]:
     shards = []
     for uri, stat in found.items():
         kind = _FORMATS.get(_extension(uri))
@@ -125,20 +120,20 @@ def _file_shards(found: Stats, folders: _Folders) -> list[Shard]:
             continue
         beside = sidecar_uri(uri)
         side = folders.files(uri.rpartition("/")[0]).get(beside) if kind == "webdataset" else None
-        versions = [(uri, stat)] + ([(beside, side)] if side else [])
-        shards.append(Shard(uri, kind, stat.size, _identity(versions)))
+        versions = ((uri, stat), (beside, side)) if side else ((uri, stat),)
+        shards.append(Shard(uri, kind, stat.size, _identity(versions), versions))
     return shards
 
 
-def _folder_shards(uri: str, folders: _Folders) -> list[Shard]:
-    found, subfolders = listing.list_folder(uri)
+def _folder_shards(uri: str, folders: Folders) -> list[Shard]:
+    found, subfolders = folders.listed(uri)
     for extension in _FORMATS:
         chosen = {name: stat for name, stat in found.items() if _extension(name) == extension}
         if chosen:
             return _file_shards(chosen, folders)
     if any(_extension(name) in IMAGE_EXTENSIONS for name in found):
         return [_image_folder(uri, listing.list_stats(uri))]
-    contents = {name: listing.list_stats(name) for name in subfolders}
+    contents = {name: listing.list_stats(name) for name in sorted(subfolders)}
     return [
         _image_folder(name, inside)
         for name, inside in contents.items()

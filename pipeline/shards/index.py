@@ -8,9 +8,11 @@ from typing import Final
 import pyarrow as pa
 
 from pipeline.contract import Sample
+from pipeline.errors import CurationError
 from pipeline.shards import folder, parquet, webdataset
 from pipeline.shards.find import Shard
 from pipeline.shards.sample import INDEX, Index
+from pipeline.shards.unchanged import require_unchanged
 
 __all__ = ["FORMATS", "INDEX", "Index", "index", "read"]
 
@@ -41,12 +43,16 @@ def index(shard: Shard) -> Index:
     Raises
     ------
     ShardError
-        If the storage fails: the shard may be fine.
+        If the storage fails: the shard may be fine; or if it was replaced since it was found.
     """
     try:
         found: Index = FORMATS[shard.format].index(shard)
     except _FOREIGN_CONTENT:
-        return Index(INDEX.empty_table(), "unreadable-shard")
+        found = Index(INDEX.empty_table(), "unreadable-shard")
+    except CurationError:
+        require_unchanged(shard)
+        raise
+    require_unchanged(shard)
     return found
 
 
@@ -68,7 +74,17 @@ def read(shard: Shard, table: pa.Table, caption: str | None = "auto") -> Iterato
     SchemaError
         If a parquet shard lacks the configured column.
     ShardError
-        If the storage fails.
+        If the storage fails, or if the shard was replaced since it was found.
     """
-    found: Iterator[Sample] = FORMATS[shard.format].read(shard, table, caption)
-    return found
+    last = None
+    try:
+        for sample in FORMATS[shard.format].read(shard, table, caption):
+            if last is not None:
+                yield last
+            last = sample
+    except CurationError:
+        require_unchanged(shard)  # what was replaced fails in many ways, and they mislead
+        raise
+    require_unchanged(shard)  # before the last row, after which nobody may ask for more
+    if last is not None:
+        yield last

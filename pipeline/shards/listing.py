@@ -1,33 +1,46 @@
 """What lies where: existence, versions, folders and globs of any fsspec store."""
 
+import errno
+from collections.abc import Callable
 from typing import Any
 
-from pipeline.shards.location import Stat, canonical, join, resolve, shard_errors
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.shards.location import Stat, ask, canonical, join, resolve, shard_errors
+from pipeline.shards.retry import is_transient, retried
 
 WILDCARDS = "*?["
 
 
 def exists(uri: str) -> bool:
     """Return whether a file or a folder lies at `uri`."""
-    fs, path = resolve(uri)
-    with shard_errors(uri, "look for it"):
-        return bool(fs.exists(path))
+    return _info(uri) is not None
 
 
 def is_folder(uri: str) -> bool:
     """Return whether `uri` is a folder, or the common prefix of objects."""
-    if _is_web(uri):
+    if is_web(uri):
         return False
-    fs, path = resolve(uri)
-    with shard_errors(uri, "look for it"):
-        return bool(fs.isdir(path))
+    found = _info(uri)
+    return found is not None and found["type"] == "directory"
+
+
+def is_file(uri: str) -> bool:
+    """Return whether `uri` is a file that can be read to its end: no folder, pipe or device."""
+    found = _info(uri)
+    return found is not None and found["type"] == "file"
 
 
 def stat(uri: str) -> Stat:
     """Return the size and the version of a file."""
     fs, path = resolve(uri)
-    with shard_errors(uri, "look at it"):
-        return _stat(fs.info(path))
+    return _stat(ask(uri, "look at it", fs.info, path))
+
+
+def find_stat(uri: str) -> Stat | None:
+    """Return the size and the version of a file, None where there is none."""
+    found = _info(uri)
+    return None if found is None else _stat(found)
 
 
 def list_files(uri: str) -> list[str]:
@@ -39,9 +52,8 @@ def list_stats(uri: str) -> dict[str, Stat]:
     """Return the version of every file below a folder, at any depth, by URI."""
     root = canonical(uri)
     fs, path = resolve(root)
-    with shard_errors(uri, "list it"):
-        found = fs.find(path, detail=True)
-    return _by_uri(root, path, found)
+    found = ask(uri, "list it", _empty_if_absent, fs.find, path, detail=True, **_strict(fs))
+    return _by_uri(root, path, _followed(fs, found))
 
 
 def list_folder(uri: str) -> tuple[dict[str, Stat], list[str]]:
@@ -49,16 +61,13 @@ def list_folder(uri: str) -> tuple[dict[str, Stat], list[str]]:
 
     Both are empty where the folder is absent, and on the web, which has files only.
     """
-    if _is_web(uri):
+    if is_web(uri):
         return {}, []
     root = canonical(uri)
     fs, path = resolve(root)
-    with shard_errors(uri, "list it"):
-        try:
-            entries = fs.ls(path, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}, []
-    found = {entry["name"]: entry for entry in entries if entry["name"].rstrip("/") != path}
+    entries = ask(uri, "list it", _empty_if_absent, fs.ls, path, detail=True) or []
+    inside = {entry["name"]: entry for entry in entries if entry["name"].rstrip("/") != path}
+    found = _followed(fs, inside)
     folders = [name for name, entry in found.items() if entry["type"] == "directory"]
     names = sorted(join(root, _below(path, name)) for name in folders)
     return _by_uri(root, path, found), names
@@ -70,13 +79,56 @@ def glob(pattern: str) -> dict[str, Stat]:
     head, slash, _ = pattern[:cut].rpartition("/")
     root = canonical(head + slash if slash else ".")
     fs, path = resolve(root)
-    tail = pattern[len(head) + len(slash) :]
-    with shard_errors(pattern, "list what it matches"):
-        found = fs.glob(join(path, tail), detail=True)
-    return _by_uri(root, path, found)
+    wanted = join(path, pattern[len(head) + len(slash) :])
+    doing = "list what it matches"
+    found = ask(pattern, doing, _empty_if_absent, fs.glob, wanted, detail=True, **_strict(fs))
+    return _by_uri(root, path, _followed(fs, found))
 
 
-def _is_web(uri: str) -> bool:
+def _info(uri: str) -> dict[str, Any] | None:
+    """Return what a store tells of a file or a folder, None where there is none.
+
+    The stores' own `exists` and `isdir` take any failure for absence.
+    """
+    fs, path = resolve(uri)
+    with shard_errors(uri, "look for it"):
+        try:
+            return dict(retried(fs.info, path))
+        except OSError as error:
+            if not _is_absent(error):
+                raise
+    return None
+
+
+def _is_absent(error: OSError) -> bool:
+    kinds = (FileNotFoundError, NotADirectoryError)
+    return isinstance(error, kinds) or error.errno in {errno.ENAMETOOLONG, errno.ELOOP}
+
+
+def _empty_if_absent(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except OSError as error:
+        if is_transient(error) or not _is_absent(error):
+            raise
+        return {}
+
+
+def _followed(fs: Any, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return entries with what a link leads to in place of the link; a broken link is left out."""
+    links = [name for name, entry in found.items() if entry.get("islink")]
+    behind = {name: ask(name, "follow it", _empty_if_absent, fs.info, name) for name in links}
+    followed = {name: behind.get(name, entry) for name, entry in found.items()}
+    return {name: entry for name, entry in followed.items() if entry}
+
+
+def _strict(fs: Any) -> dict[str, str]:
+    """Return the option that makes a walk over a disk fail where it cannot look."""
+    return {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
+
+
+def is_web(uri: str) -> bool:
+    """Return whether a URI is a web address: the web has files, but no folders."""
     return uri.startswith(("http://", "https://"))
 
 

@@ -11,6 +11,9 @@ MANIFEST: Final = "manifest.json"
 MARK: Final = "_winnow"
 """Says that a folder is an output of this program: written first."""
 
+LEASE: Final = "_lease"
+"""Folder of an output that says who is writing it; readers pass over it."""
+
 UIDS: Final = "uids.npy"
 """All uids of an output, sorted, as a DataComp subset file."""
 

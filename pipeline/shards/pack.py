@@ -2,20 +2,18 @@
 
 import io
 import json
-import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract import Sample
-from pipeline.errors import SchemaError
 from pipeline.shards import files
+from pipeline.shards.carried import is_loadable
 from pipeline.shards.manifest import (
     KEY,
     SIZES,
@@ -25,11 +23,14 @@ from pipeline.shards.manifest import (
     stats_name,
     tar_name,
 )
+from pipeline.shards.seal import sealed
+from pipeline.shards.spool import Spool
+from pipeline.shards.uids import write_uids
 
-_EXECUTABLE: Final = frozenset({"pyd", "pickle", "pth"})
-"""WebDataset's loader unpickles these, so a crawl could run code in the training job."""
 _REWRITTEN: Final = frozenset({"txt", "json"})
 _VERDICT: Final = ("action", "label", "new_label", "weight")
+_Told = tuple[str | None, Any]
+"""Caption and URL of a sample."""
 
 
 def plan(num_rows: int, shard_rows: int) -> list[tuple[int, int]]:
@@ -58,12 +59,14 @@ def plan(num_rows: int, shard_rows: int) -> list[tuple[int, int]]:
 def write_shard(
     base_uri: str,
     number: int,
-    samples: Sequence[Sample],
+    samples: Iterable[tuple[int, Sample]],
     rows: pa.Table,
     plan_key: str = "",
     attach: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the tar, the table and, last of all, the stats of one output shard.
+
+    The samples may come in any order; only one of them is held at a time.
 
     Parameters
     ----------
@@ -72,10 +75,11 @@ def write_shard(
     number
         Position of the shard in the output, from 0.
     samples
-        Readable samples in output order; their image bytes are written as they are.
+        Readable samples, each with its place in the shard from 0, every place once; their image
+        bytes are written as they are.
     rows
-        Aligned with `samples`; `uid`, `shard`, `action`, `label`, `new_label` and `weight` go to
-        the `winnow` object of the json, all columns to the table.
+        In output order; `uid`, `shard`, `action`, `label`, `new_label` and `weight` go to the
+        `winnow` object of the json, all columns to the table.
     plan_key
         Goes into the stats: says which plan of the whole output the shard belongs to.
     attach
@@ -83,23 +87,32 @@ def write_shard(
 
     Returns
     -------
-    What the stats file says: the number of the shard, counts and a hash of the tar.
+    What the stats file says: the number of the shard, counts and hashes of both files.
     """
-    if len(samples) != rows.num_rows:
-        raise ValueError(f"samples ({len(samples)}) and rows ({rows.num_rows}) must align")
-    keys = output_keys(number, len(samples))
-    tar = _tar(keys, samples, list(_verdicts(rows, attach)))
-    stats = {
+    keys, verdicts = output_keys(number, rows.num_rows), list(_verdicts(rows, attach))
+    told: list[_Told] = [(None, None)] * rows.num_rows
+    with Spool(rows.num_rows) as tar:
+        for place, sample in samples:
+            members = _members(sample, verdicts[place])
+            tar.add(place, [(f"{keys[place]}.{extension}", data) for extension, data in members])
+            told[place] = sample.caption, sample.fields.get("url") or sample.fields.get("URL")
+        if tar.num_missing:
+            raise ValueError(f"every row must have a sample, got none for {tar.num_missing}")
+        tar_bytes, digest = tar.digest()
+        files.write_parts(files.join(base_uri, tar_name(number)), tar)
+    table = _parquet(_described(rows, keys, told))
+    values = {
         "number": number,
         "plan": plan_key,
-        "count": len(samples),
-        "successes": len(samples),
+        "count": rows.num_rows,
+        "successes": rows.num_rows,
         "actions": dict(sorted(Counter(map(str, _column(rows, "action"))).items())),
-        "tar_bytes": len(tar),
-        "tar_blake2b": blake2b(tar, digest_size=16).hexdigest(),
+        "tar_bytes": tar_bytes,
+        "tar_blake2b": digest,
+        "rows_blake2b": blake2b(table, digest_size=16).hexdigest(),
     }
-    files.write(files.join(base_uri, tar_name(number)), tar)
-    files.write(files.join(base_uri, rows_name(number)), _parquet(_described(rows, keys, samples)))
+    stats = sealed(values)
+    files.write(files.join(base_uri, rows_name(number)), table)
     files.write(files.join(base_uri, stats_name(number)), _json(stats))
     return stats
 
@@ -114,37 +127,9 @@ def write_index(base_uri: str, stats: Sequence[Mapping[str, Any]]) -> None:
     """
     ordered = sorted(stats, key=lambda each: int(each["number"]))
     tables = [files.join(base_uri, rows_name(each["number"])) for each in ordered]
-    halves = np.concatenate([np.empty((0, 2), ">u8"), *map(_uid_halves, tables)])
-    uids = np.empty(len(halves), dtype="u8,u8")
-    uids["f0"], uids["f1"] = halves[:, 0], halves[:, 1]
-    uids.sort()
-    buffer = io.BytesIO()
-    np.save(buffer, uids, allow_pickle=False)
-    files.write(files.join(base_uri, UIDS), buffer.getvalue())
+    write_uids(files.join(base_uri, UIDS), tables, sum(each["count"] for each in ordered))
     sizes = {tar_name(each["number"]): each["count"] for each in ordered}
     files.write(files.join(base_uri, SIZES), _json(sizes))
-
-
-def _uid_halves(uri: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    with files.open_read(uri) as source:
-        file = pq.ParquetFile(source)
-        if "uid" not in file.schema_arrow.names:
-            raise SchemaError(f"{files.redact(uri)} must have the column 'uid'; pack it again")
-        uid = b"".join(file.read(["uid"])["uid"].to_pylist())
-    return np.frombuffer(uid, ">u8").reshape(-1, 2)
-
-
-def _tar(
-    keys: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[dict[str, Any]]
-) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for key, sample, verdict in zip(keys, samples, verdicts, strict=True):
-            for extension, data in _members(sample, verdict):
-                info = tarfile.TarInfo(f"{key}.{extension}")
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def _verdicts(rows: pa.Table, attach: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -166,35 +151,26 @@ def _members(sample: Sample, verdict: dict[str, Any]) -> Iterator[tuple[str, byt
     if sample.image is None or sample.extension is None:
         raise ValueError(f"sample {sample.key!r} must have an image to be packed")
     yield sample.extension, sample.image
-    if "txt" in sample.members:
-        yield "txt", sample.members["txt"]
+    text = sample.members.get("txt")
+    if text is not None and is_loadable("txt", text):
+        yield "txt", text
     elif sample.caption is not None:
         yield "txt", sample.caption.encode("utf-8", "replace")
     fields = {**sample.fields, "source_key": sample.key, "winnow": verdict}
     yield "json", _json(fields)
     for extension, data in sorted(sample.members.items()):
-        if extension not in _REWRITTEN and _is_loadable(extension, data):
+        if extension not in _REWRITTEN and is_loadable(extension, data):
             yield extension, data
-
-
-def _is_loadable(extension: str, data: bytes) -> bool:
-    """Return whether a training job can load a member: a word as `cls` would lose the sample."""
-    last = extension.rpartition(".")[2]
-    if last == "cls":
-        return data.strip().isdigit()
-    return last not in _EXECUTABLE
 
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _described(rows: pa.Table, keys: list[str], samples: Sequence[Sample]) -> pa.Table:
+def _described(rows: pa.Table, keys: list[str], told: Sequence[_Told]) -> pa.Table:
     """Return `rows` with the output key first, and with the caption and the URL if there is one."""
     table = rows.add_column(0, KEY, pa.array(keys, pa.string()))
-    urls = [sample.fields.get("url") or sample.fields.get("URL") for sample in samples]
-    added = {"caption": [sample.caption for sample in samples], "url": urls}
-    for name, values in added.items():
+    for name, values in zip(("caption", "url"), zip(*told, strict=True), strict=False):
         if name not in rows.column_names and any(value is not None for value in values):
             texts = [None if value is None else str(value) for value in values]
             table = table.append_column(name, pa.array(texts, pa.string()))

@@ -1,11 +1,11 @@
 """Parquet files with image bytes in a column, as Hugging Face or one's own export writes them."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.contract import Sample
 from pipeline.errors import SchemaError, did_you_mean
@@ -15,11 +15,21 @@ from pipeline.shards.find import Shard
 from pipeline.shards.sample import (
     IMAGE_EXTENSIONS,
     INDEX,
-    MAX_MEMBER_BYTES,
+    MAX_NAME_CHARS,
     Entry,
     Index,
     entries_of,
     index_table,
+)
+from pipeline.shards.table import (
+    CONTENT_ERRORS,
+    MAX_FIELD_BYTES,
+    MAX_ROW_BYTES,
+    Table,
+    columns_of,
+    open_table,
+    value_of,
+    weight,
 )
 
 IMAGE_COLUMNS: Final = ("jpg", "image", "png", "bytes", "img", "jpeg", "webp")
@@ -27,9 +37,10 @@ KEY_COLUMNS: Final = ("key", "uid", "id", "__key__")
 CAPTION_COLUMNS: Final = ("caption", "text", "TEXT", "alt", "title")
 
 _MAGIC: Final = ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"RIFF", "webp"))
-_BATCH_ROWS = 128
-_CONTENT_ERRORS = (pa.ArrowException, OSError)
-"""What Arrow raises on corrupt pages; storage raises `ShardError`."""
+
+Cells = dict[str, Any]
+Read = tuple[Cells, str | None]
+"""The cells of a row, and the fault of the row as a whole."""
 
 
 def index(shard: Shard) -> Index:
@@ -37,18 +48,21 @@ def index(shard: Shard) -> Index:
     if shard.size == 0:
         return Index(INDEX.empty_table(), "empty-shard")
     with files.open_read(shard.uri) as source:
-        file = pq.ParquetFile(source)
-        fault = None if _image_column(file.schema_arrow) else "no-image-column"
-        name = _present(KEY_COLUMNS, file.schema_arrow)
-        keys = file.read([name])[name].to_pylist() if name else [None] * file.metadata.num_rows
-    entries = (Entry(_key(row, key)) for row, key in enumerate(keys))
-    return Index(index_table(entries), fault)
+        table = open_table(source)
+        num_rows, schema = table.metadata.num_rows, table.schema
+        fault = None if _image_column(schema) else "no-image-column"
+        name = _present(KEY_COLUMNS, schema)
+        found = _values(table, range(num_rows), [name]) if name else repeat(({}, None), num_rows)
+        entries = (_entry(row, cells.get(name or "")) for row, (cells, _) in enumerate(found))
+        return Index(index_table(entries), fault)
 
 
-def _key(row: int, value: Any) -> str:
+def _entry(row: int, value: Any) -> Entry:
     if value is None:
-        return f"{row:09d}"
-    return value.hex() if isinstance(value, bytes) else str(value)
+        return Entry(f"{row:09d}")
+    key = value.hex() if isinstance(value, bytes) else str(value)
+    is_long = len(key) > MAX_NAME_CHARS
+    return Entry(key[:MAX_NAME_CHARS], fault="name-too-long" if is_long else None)
 
 
 def _present(names: Sequence[str], schema: pa.Schema) -> str | None:
@@ -80,13 +94,18 @@ def read(shard: Shard, table: pa.Table, caption: str | None = "auto") -> Iterato
     """Yield one sample for each row of `table`, in its order."""
     entries = entries_of(table)
     with files.open_read(shard.uri) as source:
-        file = pq.ParquetFile(source)
-        image = _image_column(file.schema_arrow)
-        text = _caption_column(caption, file.schema_arrow, shard.uri)
+        try:
+            file = open_table(source)
+            schema = file.schema
+        except CONTENT_ERRORS:  # it was replaced since it was indexed
+            yield from (_sample(entry, ({}, "unreadable"), (None, None)) for entry in entries)
+            return
+        image = _image_column(schema)
+        text = _caption_column(caption, schema, shard.uri)
         for run in _rising(entries):
-            values = _values(file, [row for row, _ in run])
-            for (row, entry), value in zip(run, values, strict=True):
-                yield _sample(row, entry.key, value, (image, text))
+            found = _values(file, [row for row, _ in run])
+            for numbered, cells in zip(run, found, strict=True):
+                yield _sample(numbered, cells, (image, text))
 
 
 def _rising(entries: Sequence[tuple[int, Entry]]) -> Iterator[list[tuple[int, Entry]]]:
@@ -101,63 +120,66 @@ def _rising(entries: Sequence[tuple[int, Entry]]) -> Iterator[list[tuple[int, En
         yield run
 
 
-def _values(file: pq.ParquetFile, rows: Sequence[int]) -> Iterator[dict[str, Any] | None]:
-    """Yield the columns of each of the rising `rows`, None for one in a corrupt row group."""
-    start = 0
-    for group in range(file.metadata.num_row_groups):
-        stop = start + file.metadata.row_group(group).num_rows
-        inside = [row - start for row in rows if start <= row < stop]
-        if inside:
-            yield from _group_values(file, group, inside)
-        start = stop
-    yield from [None] * sum(row >= start for row in rows)
+def _values(file: Table, rows: Sequence[int], columns: list[str] | None = None) -> Iterator[Read]:
+    """Yield what the columns hold in each of the rising `rows`."""
+    groups = file.group_rows
+    for group, (start, stop) in enumerate(pairwise(accumulate(groups, initial=0))):
+        first_row, last_row = bisect_left(rows, start), bisect_left(rows, stop)
+        if first_row < last_row:
+            inside = [row - start for row in rows[first_row:last_row]]
+            yield from _group_values(file, group, inside, columns)
+    yield from [({}, "unreadable")] * (len(rows) - bisect_left(rows, sum(groups)))
 
 
 def _group_values(
-    file: pq.ParquetFile, group: int, rows: Sequence[int]
-) -> Iterator[dict[str, Any] | None]:
+    file: Table, group: int, rows: Sequence[int], columns: list[str] | None
+) -> Iterator[Read]:
     num_done = 0
     try:
-        for value in _stream(file, group, rows):
-            yield value
+        for batch in file.rows(group, rows, columns):
+            yield _cells(batch)
             num_done += 1
-    except _CONTENT_ERRORS:
-        yield from [None] * (len(rows) - num_done)
+    except CONTENT_ERRORS:
+        pass
+    yield from [({}, "unreadable")] * (len(rows) - num_done)
 
 
-def _stream(file: pq.ParquetFile, group: int, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield rows of one row group in batches, so that a group larger than memory can be read."""
-    start = 0
-    for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group]):
-        stop = start + batch.num_rows
-        inside = [row - start for row in rows if start <= row < stop]
-        yield from batch.take(pa.array(inside, pa.int64())).to_pylist()
-        start = stop
-        if start > rows[-1]:
-            return
+def _cells(batch: pa.RecordBatch) -> Read:
+    columns = columns_of(batch)
+    image = _image_column(batch.schema)
+    fields = [column for name, column in columns.items() if name != image]
+    if batch.nbytes > MAX_ROW_BYTES:
+        return {}, "member-too-large"
+    if weight(fields) > MAX_FIELD_BYTES:
+        return {}, "fields-too-large"
+    try:
+        return {name: value_of(column[0]) for name, column in columns.items()}, None
+    except CONTENT_ERRORS:
+        return {}, "bad-value"
 
 
 def _sample(
-    row: int, key: str, value: dict[str, Any] | None, columns: tuple[str | None, str | None]
+    numbered: tuple[int, Entry], read: Read, columns: tuple[str | None, str | None]
 ) -> Sample:
+    row, entry = numbered
+    cells, fault = read
     image_column, text_column = columns
-    image, path = _image(value or {}, image_column)
-    is_large = image is not None and len(image) > MAX_MEMBER_BYTES
+    image, path = _image(cells, image_column)
     caption, text_fault = None, None
-    if text_column is not None and value is not None:
-        caption, text_fault = caption_of(value[text_column])
+    if text_column is not None and fault is None:
+        caption, text_fault = caption_of(cells[text_column])
     return Sample(
         row=row,
-        key=key,
-        image=None if is_large else image,
+        key=entry.key,
+        image=image,
         extension=None if image is None else _extension(image, path, image_column),
         caption=caption,
-        fields=json_safe({k: v for k, v in (value or {}).items() if k != image_column}),
+        fields=json_safe({k: v for k, v in cells.items() if k != image_column}),
         members={},
         fault=first(
-            "unreadable" if value is None else None,
+            entry.fault,
+            fault,
             "missing-image" if image is None else None,
-            "member-too-large" if is_large else None,
             "empty-image" if image == b"" else None,
             text_fault,
         ),
@@ -167,7 +189,8 @@ def _sample(
 def _image(value: dict[str, Any], column: str | None) -> tuple[bytes | None, str]:
     found = value.get(column) if column else None
     if isinstance(found, dict):
-        return found["bytes"], found.get("path") or ""
+        path = found.get("path")
+        return found["bytes"], path if isinstance(path, str) else ""
     return found, ""
 
 

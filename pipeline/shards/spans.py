@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from pipeline.shards import files
 from pipeline.shards.find import Shard
@@ -15,12 +16,12 @@ Numbered = tuple[int, Entry]
 
 
 def wanted(entry: Entry, size: int) -> list[Member]:
-    """Return the members that lie inside of a shard of `size` bytes and may be read."""
-    return [
-        member
-        for member in entry.members
-        if member.offset + member.size <= size and member.size <= MAX_MEMBER_BYTES
-    ]
+    """Return the members inside of a shard of `size` bytes, the smallest that fit the bound."""
+    inside = [member for member in entry.members if member.offset + member.size <= size]
+    ends = accumulate(sorted(member.size for member in inside))
+    num_read = sum(end <= MAX_MEMBER_BYTES for end in ends)
+    chosen = set(sorted(inside, key=lambda member: member.size)[:num_read])
+    return [member for member in inside if member in chosen]
 
 
 def batches(entries: Sequence[Numbered]) -> Iterator[list[Numbered]]:
@@ -28,7 +29,7 @@ def batches(entries: Sequence[Numbered]) -> Iterator[list[Numbered]]:
     batch: list[Numbered] = []
     held = 0
     for numbered in entries:
-        size = sum(m.size for m in numbered[1].members if m.size <= MAX_MEMBER_BYTES)
+        size = min(sum(m.size for m in numbered[1].members), MAX_MEMBER_BYTES)
         if batch and held + size > BATCH_BYTES:
             yield batch
             batch, held = [], 0

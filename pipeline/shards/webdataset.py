@@ -1,8 +1,7 @@
 """WebDataset tars: group members into samples by their headers, then read rows by offset."""
 
-import tarfile
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,9 +9,11 @@ from pipeline.contract import Sample
 from pipeline.shards import files, sidecar
 from pipeline.shards.fields import caption_of, decode_text, first, parse_object
 from pipeline.shards.find import Shard
+from pipeline.shards.headers import BLOCK, BrokenTarError, headers
 from pipeline.shards.sample import (
     IMAGE_EXTENSIONS,
     MAX_MEMBER_BYTES,
+    MAX_NAME_CHARS,
     Entry,
     Index,
     Member,
@@ -21,17 +22,15 @@ from pipeline.shards.sample import (
 )
 from pipeline.shards.spans import batches, read_members
 
-BLOCK = 512
-
-_BROKEN = (tarfile.TarError, ValueError, OverflowError, MemoryError)
-"""What `tarfile` raises on hostile or cut headers."""
+Found = tuple[str, Member | None]
+"""Name and place of a member; None for one that is not followed."""
 
 
 def index(shard: Shard) -> Index:
     """Return one row per sample of the tar, then one per failed download of its sidecar."""
     if shard.size == 0:
         return Index(index_table([]), "empty-shard")
-    found: list[tuple[str, Member]] = []
+    found: list[Found] = []
     with files.open_read(shard.uri) as source:
         fault = _scan(source, shard.size, found)
     entries = [_judged(entry, shard.size) for entry in group(found)]
@@ -40,40 +39,16 @@ def index(shard: Shard) -> Index:
     return Index(index_table([*entries, *sidecar.failures(shard, entries)]), fault)
 
 
-def _scan(source: files.Source, size: int, found: list[tuple[str, Member]]) -> str | None:
-    """Append the regular files of a tar to `found` and return the fault of the shard."""
+def _scan(source: files.Source, size: int, found: list[Found]) -> str | None:
+    """Append the members of a tar to `found` and return the fault of the shard."""
     try:
-        with tarfile.open(
-            fileobj=cast("Any", source), mode="r:", encoding="utf-8", errors="backslashreplace"
-        ) as tar:
-            return _walk(tar, size, found) or _ending(source, tar.offset, size)
-    except _BROKEN:
-        return "truncated-shard" if found or size < BLOCK else "unreadable-shard"
-
-
-def _walk(tar: tarfile.TarFile, size: int, found: list[tuple[str, Member]]) -> str | None:
-    position = -1
-    while (info := tar.next()) is not None:
-        if tar.offset <= position or info.size < 0:
-            return "corrupt-shard"
-        position = tar.offset
-        if not info.isreg() or info.issparse():
-            continue
-        found.append((info.name, Member("", info.offset_data, info.size)))
-        if info.offset_data + info.size > size:
-            return "truncated-shard"
+        for header in headers(source, size):
+            member = Member("", header.offset, header.size) if header.is_plain else None
+            found.append((header.name, member))
+    except BrokenTarError as error:
+        is_tar = found or size < BLOCK
+        return str(error) if is_tar else "unreadable-shard"
     return None
-
-
-def _ending(source: files.Source, position: int, size: int) -> str | None:
-    """Return the fault of a tar whose headers end at `position`: a sound one ends in zeros."""
-    if position >= size:
-        return "truncated-shard"
-    source.seek(position)
-    block = source.read(BLOCK)
-    if not block.strip(b"\0"):
-        return None
-    return "truncated-shard" if len(block) < BLOCK else "corrupt-shard"
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -92,24 +67,35 @@ def split_name(name: str) -> tuple[str, str] | None:
     return folder + slash + stem, extension.lower()
 
 
-def group(found: Sequence[tuple[str, Member]]) -> list[Entry]:
-    """Return the samples of a tar: runs of members with one key and no extension twice."""
-    entries: list[tuple[str, dict[str, Member]]] = []
+def group(found: Iterable[Found]) -> Iterator[Entry]:
+    """Yield the samples of a tar: runs of members with one key and no extension twice."""
+    key: str | None = None
+    members: dict[str, Member | None] = {}
     for name, member in found:
         parts = split_name(name)
         if parts is None:
             continue
-        key, extension = parts
-        if not entries or entries[-1][0] != key or extension in entries[-1][1]:
-            entries.append((key, {}))
-        entries[-1][1][extension] = Member(extension, member.offset, member.size)
-    return [Entry(key, tuple(members.values())) for key, members in entries]
+        if key != parts[0] or parts[1] in members:
+            if key is not None:
+                yield _entry(key, members)
+            key, members = parts[0], {}
+        members[parts[1]] = member
+    if key is not None:
+        yield _entry(key, members)
+
+
+def _entry(key: str, found: dict[str, Member | None]) -> Entry:
+    members = tuple(Member(name, m.offset, m.size) for name, m in found.items() if m is not None)
+    return Entry(key, members, None if len(members) == len(found) else "special-member")
 
 
 def _judged(entry: Entry, size: int) -> Entry:
+    names = (entry.key, *(member.extension for member in entry.members))
+    if max(map(len, names)) > MAX_NAME_CHARS:
+        return Entry(entry.key, fault="name-too-long")
     if any(member.offset + member.size > size for member in entry.members):
         return Entry(entry.key, entry.members, "truncated-member")
-    if any(member.size > MAX_MEMBER_BYTES for member in entry.members):
+    if sum(member.size for member in entry.members) > MAX_MEMBER_BYTES:
         return Entry(entry.key, entry.members, "member-too-large")
     return entry
 

@@ -1,13 +1,27 @@
 """Which shards and fragments exist: each shard is indexed once, by its identity."""
 
+import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.contract import Engine, Sample
+from pipeline.errors import SchemaError
 from pipeline.shards import files
 from pipeline.shards.find import Shard
-from pipeline.shards.index import index, read
-from pipeline.store.workspace import Workspace, from_parquet, to_parquet
+from pipeline.shards.index import INDEX, Index, index, read
+from pipeline.store.attempts import Attempts
+from pipeline.store.workspace import Workspace
+
+GROUP_ROWS = 8192
+"""Rows of an index that are read at once: a fragment of a long shard must not read all of it."""
+
+NAME = re.compile(r"([0-9a-f]+)\.(\d+)\.([a-z-]+)\.parquet")
+"""How an index file is called."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +39,13 @@ class Fragment:
         """A pure function of the shard's identity and the row range."""
         return f"{self.shard.identity}-{self.start:09d}-{self.stop - self.start:05d}"
 
+    def listed(self) -> pa.Table:
+        """Return the part of the shard's index that lists the samples of the fragment."""
+        return rows_of(self.catalog, self.start, self.stop)
+
     def samples(self, caption: str | None) -> Iterator[Sample]:
         """Yield the samples of the fragment, in row order."""
-        listed = from_parquet(self.catalog)
-        yield from read(self.shard, listed.slice(self.start, self.stop - self.start), caption)
+        yield from read(self.shard, self.listed(), caption)
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,8 @@ def build(
     known = listed(folder)
     new = [shard for shard in shards if shard.identity not in known]
     progress(len(shards) - len(new))
-    for _ in engine.each(Indexer(folder), new):
+    attempts = Attempts(files.join(workspace.uri, "attempts", "index"))
+    for _ in engine.each(Indexer(folder, attempts, engine.limits.tries), new):
         progress(1)
     known = listed(folder) if new else known
     fragments, faults, num_rows = [], [], 0
@@ -77,20 +95,70 @@ def build(
 
 @dataclass(frozen=True)
 class Indexer:
-    """Indexes one shard and commits the index."""
+    """Indexes one shard and commits the index; one that was begun too often has no rows."""
 
     folder: str
+    attempts: Attempts
+    tries: int
 
     def __call__(self, shard: Shard) -> None:
-        found = index(shard)
+        failed = self.attempts.failed(shard.identity)
+        if failed >= self.tries:
+            self.write(shard, Index(INDEX.empty_table(), "kills-reader"))
+            self.attempts.forget(shard.identity, failed)
+            return
+        with self.attempts.attempt(shard.identity, failed + 1):
+            self.write(shard, index(shard))
+
+    def write(self, shard: Shard, found: Index) -> None:
+        """Commit the index of a shard."""
         name = f"{shard.identity}.{len(found.table)}.{found.fault or 'whole'}.parquet"
-        files.write(files.join(self.folder, name), to_parquet(found.table))
+        buffer = io.BytesIO()
+        pq.write_table(
+            found.table,
+            buffer,
+            row_group_size=GROUP_ROWS,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+        files.write(files.join(self.folder, name), buffer.getvalue())
 
 
 def listed(folder: str) -> dict[str, tuple[str, int, str | None]]:
-    """Return `identity -> (uri, rows, fault)` of the indices in a folder."""
+    """Return `identity -> (uri, rows, fault)` of the indices in a folder; others do not count."""
     entries = {}
     for uri in files.list_files(folder):
-        identity, rows, fault, _ = uri.rsplit("/", 1)[-1].split(".")
-        entries[identity] = (uri, int(rows), None if fault == "whole" else fault)
+        if named := NAME.fullmatch(uri.rsplit("/", 1)[-1]):
+            identity, rows, fault = named.groups()
+            entries[identity] = (uri, int(rows), None if fault == "whole" else fault)
     return entries
+
+
+def rows_of(uri: str, start: int, stop: int) -> pa.Table:
+    """Return the rows `[start, stop)` of an index, reading the row groups that hold them.
+
+    Raises
+    ------
+    SchemaError
+        If the file is damaged, or has fewer rows.
+    """
+    try:
+        with (
+            files.open_read(uri) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            bounds = list(pairwise(accumulate(sizes, initial=0)))
+            held = [i for i, (a, b) in enumerate(bounds) if a < stop and b > start]
+            table = file.read_row_groups(held, use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SchemaError(
+            f"{files.redact(uri)} cannot be read: {error}; delete the file and run again to make "
+            "it anew"
+        ) from error
+    if sum(sizes) < stop:
+        raise SchemaError(
+            f"{files.redact(uri)} must have {stop} rows, got {sum(sizes)}; delete the file and run "
+            "again to make it anew"
+        )
+    return table.slice(start - bounds[held[0]][0] if held else 0, stop - start)

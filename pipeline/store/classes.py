@@ -10,19 +10,23 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from pipeline import strict_yaml
 from pipeline.contract import Classes
 from pipeline.embed.encoder import Encoder
 from pipeline.embed.frontend import frontend
 from pipeline.embed.prompts import prompts, text_prototype
 from pipeline.embed.spec import EncoderSpec, identity
-from pipeline.errors import RecipeError, did_you_mean
+from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.shards import files
+from pipeline.store.arrays import load_array
 from pipeline.store.run import Run
-from pipeline.store.vectors import VectorSpec, load_array, unit_rows
+from pipeline.store.vectors import VectorSpec, unit_rows
 from pipeline.store.workspace import key_of
 
 COLUMNS = ("name", "synonyms", "definition", "parents", "examples")
 LISTS = ("synonyms", "parents", "examples")
+MAX_BYTES = 2**26
+"""Of a class file: 100,000 classes with a paragraph each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,9 @@ def load_entries(uri: str) -> tuple[ClassEntry, ...]:
     if not files.exists(uri):
         raise RecipeError(f"class file {uri} does not exist; set `classes` to a CSV or YAML file")
     try:
-        text = files.read_bytes(uri).decode("utf-8-sig")
-        raw = yaml.safe_load(text) if uri.endswith((".yaml", ".yml")) else read_csv(text)
+        text = read_text(uri)
+        is_yaml = uri.endswith((".yaml", ".yml"))
+        raw = strict_yaml.load(text, MAX_BYTES) if is_yaml else read_csv(text)
     except UnicodeDecodeError as error:
         raise RecipeError(f"class file {uri} must be UTF-8, got {error.reason}") from error
     except (yaml.YAMLError, csv.Error) as error:
@@ -68,9 +73,17 @@ def load_entries(uri: str) -> tuple[ClassEntry, ...]:
     seen: set[str] = set()
     for entry in entries:
         if normal(entry.name) in seen:
-            raise RecipeError(f"class file {uri} has the class {entry.name!r} twice")
+            raise RecipeError(f"class file {uri} has the class {quoted(entry.name)} twice")
         seen.add(normal(entry.name))
     return entries
+
+
+def read_text(uri: str) -> str:
+    """Return the text of a class file."""
+    size = files.stat(uri).size
+    if size > MAX_BYTES:
+        raise RecipeError(f"class file {uri} must have {MAX_BYTES:,} bytes at most, got {size:,}")
+    return files.read_bytes(uri).decode("utf-8-sig")
 
 
 def read_csv(text: str) -> list[dict[str, Any]]:
@@ -84,24 +97,34 @@ def read_csv(text: str) -> list[dict[str, Any]]:
 
 def entry_of(uri: str, position: int, item: Any) -> ClassEntry:
     """Return the class at a position of the file."""
+    where = f"class file {uri}: entry {position}"
     item = {"name": item} if isinstance(item, str) else item
-    if not isinstance(item, dict) or not str(item.get("name") or "").strip():
-        raise RecipeError(f"class file {uri}: entry {position} has no name")
+    if not isinstance(item, dict) or not word(where, "name", item.get("name")).strip():
+        raise RecipeError(f"{where} has no name")
     for column in set(item) - set(COLUMNS):
         raise RecipeError(
-            f"class file {uri} has an unknown column {column!r}{did_you_mean(column, COLUMNS)}; "
-            f"known are {', '.join(COLUMNS)}"
+            f"class file {uri} has an unknown column {quoted(column)}"
+            f"{did_you_mean(str(column), COLUMNS)}; known are {', '.join(COLUMNS)}"
         )
-    lists = {column: texts(item.get(column)) for column in LISTS}
+    lists = {column: texts(where, column, item.get(column)) for column in LISTS}
     return ClassEntry(
-        name=str(item["name"]).strip(), definition=str(item.get("definition") or ""), **lists
+        name=str(item["name"]).strip(),
+        definition=word(where, "definition", item.get("definition")),
+        **lists,
     )
 
 
-def texts(value: Any) -> tuple[str, ...]:
+def texts(where: str, column: str, value: Any) -> tuple[str, ...]:
     """Return a list of texts, which may be given as one text."""
-    given = [value] if isinstance(value, str) else value or []
-    return tuple(str(text) for text in given if str(text).strip())
+    given = value if isinstance(value, list) else [value]
+    return tuple(text for part in given if (text := word(where, column, part)).strip())
+
+
+def word(where: str, column: str, value: Any) -> str:
+    """Return a text as YAML may have read it, `1984` as a number; nothing is an empty text."""
+    if isinstance(value, list | dict):
+        raise RecipeError(f"{where} must have a text as {column}, got {quoted(value)}")
+    return "" if value is None else str(value)
 
 
 def normal(name: str) -> str:

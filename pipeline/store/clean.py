@@ -14,7 +14,7 @@ from pipeline.contract import Cleaner
 from pipeline.errors import SchemaError
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run
-from pipeline.store.workspace import Step
+from pipeline.store.workspace import Step, num_promised
 
 
 def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> StoredRows:
@@ -27,15 +27,17 @@ def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> S
     if arrays is None:
         # one thread: the same sums on every machine, and no fight with the workers for cores
         with run.step(f"fit {cleaner.name}", num_rows) as advance, threadpool_limits(1):
-            arrays = dict(cleaner.dump(cleaner.fit(rows)))
-            run.workspace.save_state(cleaner.name, step.key, arrays)
+            fitted = cleaner.dump(cleaner.fit(rows))
+            run.workspace.save_state(cleaner.name, step.key, fitted)
+            # read back: a run that is continued scores with the very same arrays
+            arrays = run.workspace.load_state(cleaner.name, step.key) or {}
             advance(0)
             advance(num_rows)
     done = step.done()
     todo = [fragment for fragment in rows.fragments if fragment not in done]
     scorer = Scorer(cleaner, arrays, rows.detached(), step)
     with run.step(f"score {cleaner.name}", num_rows, step.uri) as advance, threadpool_limits(1):
-        advance(num_rows if not todo else 0)
+        advance(num_rows - num_promised(todo))
         for _, scored in run.engine.each(scorer, todo):
             advance(scored)
     return rows.beside(step, cleaner.adds.names)

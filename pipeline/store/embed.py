@@ -1,17 +1,16 @@
 """The expensive step: every fragment goes through the towers once and is committed alone."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-
-import torch
+from dataclasses import asdict
 
 from pipeline.contract import Engine
-from pipeline.embed.encoder import Encoder
-from pipeline.embed.fragment import Prepared, embed, prepare
-from pipeline.embed.frontend import frontend
 from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.store import vectors
-from pipeline.store.catalog import Catalog, Fragment
+from pipeline.store.budget import Budget, check_shards
+from pipeline.store.catalog import Catalog
+from pipeline.store.encode import Encoding
+from pipeline.store.samples import Read
 from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step, Workspace
 
@@ -31,48 +30,27 @@ def run(
     engine: Engine,
     progress: Callable[[int], None],
 ) -> int:
-    """Embed the fragments that are not committed yet; return how many rows were reused."""
+    """Embed the fragments that are not committed yet; return how many rows were reused.
+
+    Raises
+    ------
+    BudgetError
+        If more rows or shards are faulty than the recipe bears.
+    WorkerError, StallError
+        If a fragment cannot be done, or none is for too long.
+    """
+    check_shards(engine.limits, catalog)
     done = step.done()
     todo = [fragment for fragment in catalog.fragments if fragment.name not in done]
     reused = catalog.num_rows - sum(fragment.stop - fragment.start for fragment in todo)
     progress(reused)
     if isinstance(spec, VectorSpec):
-        embedded = engine.each(vectors.Take(spec, catalog, caption, step), todo)
-    else:
-        embedded = engine.pipe(Reader(spec, caption), Towers(spec, step), todo)
-    for _, rows in embedded:
-        progress(rows)
+        take = vectors.Take(spec, vectors.num_dims(spec), caption, step)
+        for _, rows in engine.each(take, vectors.aligned(spec, catalog, todo)):
+            progress(rows)
+        return reused
+    budget = Budget(engine.limits, catalog.num_rows)
+    for faults in Encoding(Read(spec, caption), step, engine).run(todo):
+        progress(faults.total())
+        budget.count(Counter({fault: num for fault, num in faults.items() if fault}))
     return reused
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Reads, decodes and tokenises a fragment on a CPU."""
-
-    spec: EncoderSpec
-    caption: str | None
-
-    def __call__(self, fragment: Fragment) -> tuple[str, Prepared]:
-        torch.set_num_threads(1)
-        samples = fragment.samples(self.caption)
-        return fragment.name, prepare(fragment.shard.uri, samples, frontend(self.spec))
-
-
-@dataclass(frozen=True)
-class Towers:
-    """Makes the stage of an encoder worker: embed and commit."""
-
-    spec: EncoderSpec
-    step: Step
-
-    def __call__(self) -> Callable[[tuple[str, Prepared]], int]:
-        encoder = Encoder(self.spec)
-
-        def stage(item: tuple[str, Prepared]) -> int:
-            # said anew for every fragment: a thread of its own may run it, or a reader before it
-            torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
-            name, prepared = item
-            self.step.write(name, embed(prepared, encoder))
-            return len(prepared.table)
-
-        return stage

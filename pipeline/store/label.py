@@ -4,13 +4,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import RecipeError, did_you_mean
+from pipeline.errors import SHOWN_CHARS, RecipeError, did_you_mean
 from pipeline.schema import ANSWERED, LABEL
 from pipeline.store.answers import NOTHING, Answers
 from pipeline.store.catalog import Catalog
@@ -22,6 +22,16 @@ AUTO_FIELDS = ("label", "cls", "class", "class_name", "category")
 LABEL_TEXT = "label.text"
 MAX_UNKNOWN = 0.5
 """Share of labels that may be no class of the class file."""
+MAX_INDEX_DIGITS = 9
+"""A longer number is no index of a class."""
+SEARCHED_CHARS = 2**16
+"""Of a caption, what is searched for class names."""
+COMMON = 100
+"""Different labels of no class that are counted by name: an error quotes the commonest."""
+
+
+WORD = re.compile(r"\w")
+WORD_START = re.compile(r"(?<!\w)(?=\S)")
 
 
 @dataclass(frozen=True)
@@ -44,21 +54,35 @@ class Labeller:
         return table | {normal(entry.name): index for index, entry in enumerate(self.entries)}
 
     @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """Any name as whole words, the longest first."""
-        longest_first = sorted(self.index, key=len, reverse=True)
-        return re.compile(rf"(?<!\w)(?=({'|'.join(map(re.escape, longest_first))})(?!\w))")
+    def lengths(self) -> dict[str, list[int]]:
+        """The lengths of the names that begin with a character, the longest first."""
+        found: dict[str, set[int]] = {}
+        for name in self.index:
+            found.setdefault(name[0], set()).add(len(name))
+        return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
 
     def raw(self, fields: Mapping[str, Any], caption: str | None) -> str | None:
         """Return the label as it was crawled."""
         if self.source == "none":
             return None
         if self.source == "caption":
-            found = self.pattern.findall(normal(caption or ""))
-            return max(found, key=len) if found else None
+            return self.named(normal((caption or "")[:SEARCHED_CHARS]))
         names = AUTO_FIELDS if self.source == "auto" else (self.source.removeprefix("field:"),)
         value = next((fields[name] for name in names if fields.get(name) is not None), None)
         return None if value is None else str(value)
+
+    def named(self, text: str) -> str | None:
+        """Return the longest name that stands in a text as whole words, the first of equals."""
+        best = ""
+        for start in (match.start() for match in WORD_START.finditer(text)):
+            for length in self.lengths.get(text[start], ()):
+                name = text[start : start + length]
+                if length <= len(best):
+                    break
+                if name in self.index and not WORD.match(text, start + length):
+                    best = name
+                    break
+        return best or None
 
     def find(self, label: str | None) -> int | None:
         """Return the index of the class that a label names, or None.
@@ -68,7 +92,8 @@ class Labeller:
         if label is None:
             return None
         index = self.index.get(normal(label))
-        if index is None and label.isdecimal() and int(label) < len(self.entries):
+        is_index = label.isdecimal() and len(label) <= MAX_INDEX_DIGITS
+        if index is None and is_index and int(label) < len(self.entries):
             return int(label)
         return index
 
@@ -94,25 +119,42 @@ def label_step(
     todo = [name for name in catalog.identity if name not in done]
     for _ in run.engine.each(Label(embedded, step, Labeller(source, entries), told), todo):
         pass
-    known: Counter[str | None] = Counter()
-    for _, counted in run.engine.each(Tally(embedded, step), catalog.identity):
-        known.update(counted)
-    num_known = known.pop(None, 0)
-    if source.startswith("field:") and not num_known + known.total():
+    tally = Tally()
+    for _, counted in run.engine.each(Count(embedded, step), catalog.identity):
+        tally.add(counted)
+    if source.startswith("field:") and not tally.known + tally.unknown:
         raise RecipeError(f"no row has the field of source.label {source!r}; is it spelt right?")
-    if known.total() > MAX_UNKNOWN * (num_known + known.total()):
-        refuse(known, num_known, entries)
+    if tally.unknown > MAX_UNKNOWN * (tally.known + tally.unknown):
+        refuse(tally, entries)
     return step
 
 
-def refuse(unknown: Counter[str | None], known: int, entries: Sequence[ClassEntry]) -> None:
+@dataclass
+class Tally:
+    """How many labels are a class and how many are none, and which of those are common."""
+
+    known: int = 0
+    unknown: int = 0
+    common: Counter[str] = field(default_factory=Counter)
+    """Labels of no class; the rare ones are forgotten, so that a crawl of any size fits."""
+
+    def add(self, counted: Counter[str | None]) -> None:
+        """Add the labels of one fragment; those that are a class are counted under None."""
+        known = counted.pop(None, 0)
+        self.known += known
+        self.unknown += counted.total()
+        for label, num in counted.items():
+            self.common[(label or "")[:SHOWN_CHARS]] += num
+        self.common = Counter(dict(self.common.most_common(COMMON)))
+
+
+def refuse(tally: Tally, entries: Sequence[ClassEntry]) -> None:
     """Raise the error that most labels are no class, with the commonest of them."""
-    worst = ", ".join(repr(label) for label, _ in unknown.most_common(5))
-    top = unknown.most_common(1)[0][0]
-    hint = did_you_mean(str(top), [entry.name for entry in entries])
+    worst = [label for label, _ in tally.common.most_common(5)]
+    hint = did_you_mean("".join(worst[:1]), [entry.name for entry in entries])
     raise RecipeError(
-        f"{unknown.total()} of {known + unknown.total()} labels are in no class of "
-        f"the class file, most often {worst}{hint}; is `classes` the right file, and "
+        f"{tally.unknown} of {tally.known + tally.unknown} labels are in no class of the class "
+        f"file, most often {', '.join(map(repr, worst))}{hint}; is `classes` the right file, and "
         "`source.label` the right field?"
     )
 
@@ -140,7 +182,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Tally:
+class Count:
     """Counts the labels of one fragment that are no class, by name, and under None the others."""
 
     embedded: Step

@@ -1,7 +1,8 @@
 """The corpus as cleaners see it: readable rows, column by column, from the steps' files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -52,8 +53,8 @@ class StoredRows:
             raise TypeError("rows inside a task cannot start a pass")
         starts = range(0, len(self.fragments), GROUP)
         groups = [self.fragments[start : start + GROUP] for start in starts]
-        partials = dict(self.engine.each(Reducer(self.detached(), partial, merge), groups))
-        return fold(merge, [partials[index] for index in range(len(groups))])
+        reducer = Reducer(self.detached(), partial, merge)
+        return reduce(merge, in_order(self.engine.each(reducer, groups)))
 
     def detached(self) -> "StoredRows":
         """Return the same rows fit to travel into a task, where no pass can be started."""
@@ -99,12 +100,23 @@ class Reducer:
     merge: Callable[[Any, Any], Any]
 
     def __call__(self, fragments: Sequence[str]) -> Any:
-        return fold(self.merge, [self.partial(self.rows.read(name)) for name in fragments])
+        return reduce(self.merge, (self.partial(self.rows.read(name)) for name in fragments))
 
 
-def fold(merge: Callable[[Any, Any], Any], statistics: Sequence[Any]) -> Any:
-    """Return the statistics merged from left to right."""
-    merged = statistics[0]
-    for statistic in statistics[1:]:
-        merged = merge(merged, statistic)
-    return merged
+def in_order(results: Iterable[tuple[int, Statistic]]) -> Iterator[Statistic]:
+    """Yield the results of an engine by their index, each as soon as those before it are there.
+
+    Only what has overtaken a slower item is held.
+
+    Examples
+    --------
+    >>> list(in_order([(1, "b"), (0, "a"), (2, "c")]))
+    ['a', 'b', 'c']
+    """
+    early: dict[int, Statistic] = {}
+    awaited = 0
+    for index, value in results:
+        early[index] = value
+        while awaited in early:
+            yield early.pop(awaited)
+            awaited += 1

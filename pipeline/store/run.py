@@ -61,8 +61,10 @@ class Run:
 
             yield count
         seconds = time.perf_counter() - started
-        self.timings.append(Timing(name, rows, done[0] if done else 0, seconds))
-        self.note(name, {"rows": rows, "uri": uri, "state": "done", "seconds": round(seconds, 3)})
+        reused = done[0] if done else 0
+        self.timings.append(Timing(name, rows, reused, seconds))
+        said = {"rows": rows, "reused": reused, "uri": uri, "state": "done"}
+        self.note(name, said | {"seconds": round(seconds, 3)})
 
     def note(self, name: str, value: dict[str, Any]) -> None:
         """Write one small file about the run: `runs/<id>/<name>.json`."""

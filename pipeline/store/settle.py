@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +13,9 @@ from pipeline.report.summary import Summary, merge
 from pipeline.schema import ANSWERED, LABEL
 from pipeline.store.attach import Attached
 from pipeline.store.label import LABEL_TEXT
-from pipeline.store.rows import GROUP, StoredRows, fold
+from pipeline.store.rows import GROUP, StoredRows, in_order
 from pipeline.store.run import Run
-from pipeline.store.workspace import Step
+from pipeline.store.workspace import Step, num_promised
 
 INPUT = (
     *("uid", "key", "shard", "row", "extension", "caption", "fault"),
@@ -47,7 +48,7 @@ def settle(run: Run, rows: StoredRows, policy: Policy, scores: Sequence[str], to
     todo = [fragment for fragment in rows.fragments if fragment not in done]
     judge = Judge(rows.detached(), policy, tuple(scores), step)
     with run.step("decide", total, step.uri) as advance:
-        advance(total if not todo else 0)
+        advance(total - num_promised(todo))
         for _, decided in run.engine.each(judge, todo):
             advance(decided)
     return step
@@ -71,8 +72,7 @@ class Judge:
 def summarise(run: Run, step: Step, samples: Step, policy: Policy, names: Sequence[str]) -> Summary:
     """Return the numbers and examples of the report, over all fragments."""
     groups = [tuple(names[start : start + GROUP]) for start in range(0, len(names), GROUP)]
-    partials = dict(run.engine.each(Summarise(step, samples, policy), groups))
-    return fold(merge, [partials[index] for index in range(len(groups))])
+    return reduce(merge, in_order(run.engine.each(Summarise(step, samples, policy), groups)))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Summarise:
     policy: Policy
 
     def __call__(self, fragments: Sequence[str]) -> Summary:
-        return fold(merge, [self.of(fragment) for fragment in fragments])
+        return reduce(merge, map(self.of, fragments))
 
     def of(self, fragment: str) -> Summary:
         """Return the summary of one fragment."""

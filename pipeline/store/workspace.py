@@ -3,21 +3,24 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
 from pipeline.errors import SchemaError
 from pipeline.schema import FORMAT_VERSION
 from pipeline.shards import files
+from pipeline.store import states
 
-STATE = "state.safetensors"
+HEADING = b"winnow.heading"
+"""Key of the hash of a table's schema and size, in its file."""
+PROMISED = re.compile(r"-\d{9}-(\d{5,})$")
+"""How the name of a fragment ends: where it starts, and its number of rows."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,27 @@ class Step:
         return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet")}
 
     def write(self, fragment: str, table: pa.Table) -> None:
-        """Commit a fragment: it appears whole, under its final name, or not at all."""
+        """Commit a fragment: it appears whole, under its final name, or not at all.
+
+        Raises
+        ------
+        SchemaError
+            If it has other rows than its name says: what it was made from has changed.
+        """
+        check_rows(self.path(fragment), fragment, table)
         files.write(self.path(fragment), to_parquet(table))
 
     def read(self, fragment: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the columns of a committed fragment."""
-        return from_parquet(self.path(fragment), columns)
+        """Return the columns of a committed fragment.
+
+        Raises
+        ------
+        SchemaError
+            If its file is damaged, or is another one's.
+        """
+        table = from_parquet(self.path(fragment), columns)
+        check_rows(self.path(fragment), fragment, table)
+        return table
 
 
 @dataclass(frozen=True)
@@ -61,27 +79,47 @@ class Workspace:
 
         An array whose name ends in `.faiss` holds the bytes of a serialised index.
         """
-        folder = self.state_folder(name, key)
-        for index in [index for index in arrays if index.endswith(".faiss")]:
-            files.write(files.join(folder, index), arrays[index].tobytes())
-        rest = {n: np.ascontiguousarray(a) for n, a in arrays.items() if not n.endswith(".faiss")}
-        files.write(files.join(folder, STATE), save(rest))
+        states.save(self.state_folder(name, key), arrays)
 
     def load_state(self, name: str, key: str) -> dict[str, NDArray[Any]] | None:
-        """Return the arrays of a stored state, or None if it was never completed."""
-        folder = self.state_folder(name, key)
-        if not files.exists(files.join(folder, STATE)):
-            return None
-        arrays = dict(load(files.read_bytes(files.join(folder, STATE))))
-        for uri in files.list_files(folder):
-            if uri.endswith(".faiss"):
-                index = np.frombuffer(files.read_bytes(uri), np.uint8)
-                arrays[uri.rsplit("/", 1)[-1]] = index
-        return arrays
+        """Return the arrays of a stored state, or None if it was never completed.
+
+        Raises
+        ------
+        SchemaError
+            If a file of it is missing or damaged.
+        """
+        return states.load(self.state_folder(name, key))
 
     def state_folder(self, name: str, key: str) -> str:
         """Return the folder of a state."""
         return files.join(self.uri, "states", f"{name}-{key}")
+
+
+def promised(fragment: str) -> int | None:
+    """Return the number of rows that the name of a fragment promises, or None if it does not.
+
+    Examples
+    --------
+    >>> promised("0123456789abcdef-000001024-00512")
+    512
+    """
+    match = PROMISED.search(fragment)
+    return int(match[1]) if match else None
+
+
+def num_promised(fragments: Iterable[str]) -> int:
+    """Return the number of rows of fragments, by their names."""
+    return sum(promised(fragment) or 0 for fragment in fragments)
+
+
+def check_rows(uri: str, fragment: str, table: pa.Table) -> None:
+    """Check that a table has the rows that the name of its fragment promises."""
+    if promised(fragment) not in (None, len(table)):
+        raise SchemaError(
+            f"{files.redact(uri)} must have {promised(fragment)} rows, got {len(table)}; delete "
+            "it, or the index of its shard in the catalog, and run again to make it anew"
+        )
 
 
 def key_of(*parts: Any) -> str:
@@ -97,19 +135,31 @@ def key_of(*parts: Any) -> str:
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """Return a table as Parquet; vectors stay uncompressed, for they do not shrink."""
+    """Return a table as Parquet; vectors stay uncompressed, for they do not shrink.
+
+    Every page has a checksum, and so has the schema: a changed bit would pass for a value.
+    """
     vectors = {f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)}
     names = table.schema.names
     codec = {n: "NONE" if n in vectors else "ZSTD" for n in names}
     sink = io.BytesIO()
+    known = {**(table.schema.metadata or {}), HEADING: heading(table.schema, len(table))}
     pq.write_table(
-        table,
+        table.replace_schema_metadata(known),
         sink,
         compression={f"{n}.list.element" if n in vectors else n: c for n, c in codec.items()},
         use_dictionary=[n for n in names if n in ("shard", "extension", "fault", "action")],
         write_statistics=False,
+        write_page_checksum=True,
     )
     return sink.getvalue()
+
+
+def heading(schema: pa.Schema, num_rows: int) -> bytes:
+    """Return a hash of names, types and number of rows."""
+    fields = "".join(f"{field.name} {field.type}\n" for field in schema)
+    text = f"{num_rows}\n{fields.replace('element: ', 'item: ')}"  # as Parquet calls items
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest().encode()
 
 
 def from_parquet(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -121,9 +171,20 @@ def from_parquet(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
         If the file is damaged or lacks a column.
     """
     try:
-        with files.open_read(uri) as source:
-            return pq.read_table(source, columns=list(columns) if columns is not None else None)
-    except (pa.ArrowInvalid, KeyError) as error:
+        # not `read_table`: it takes twice as long to open a small file
+        with (
+            files.open_read(uri) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
+            schema, num_rows = file.schema_arrow, file.metadata.num_rows
+            told = dict(schema.metadata or {})
+            if told.pop(HEADING, None) not in (None, heading(schema, num_rows)):
+                raise ValueError("its schema has changed")  # noqa: TRY301
+            # a name stands for all that it begins, `label` for `label.text` as well
+            wanted = schema.names if columns is None else list(columns)
+            table = file.read(wanted, use_threads=False).select(wanted)
+            return table.replace_schema_metadata(told or None)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise SchemaError(
             f"{uri} cannot be read ({error}); delete the file and run again to make it anew"
         ) from error

@@ -225,7 +225,8 @@ def test_a_cluster_of_three_nodes_gives_the_same_bytes(
     from ray.cluster_utils import Cluster
 
     from pipeline.curate import curate
-    from pipeline.engine.ray import RayEngine, pool_size
+    from pipeline.engine.ray import RayEngine
+    from pipeline.engine.ray_stream import pool_size
 
     ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})

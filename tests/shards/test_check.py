@@ -16,7 +16,7 @@ def output(memory, make_tar, make_members, verdicts):
     shard = find_shards(f"{memory}/in")[0]
     samples = list(read(shard, index(shard).table))
     stats = [
-        write_shard(f"{memory}/out", number, samples[start:stop], verdicts(stop - start))
+        write_shard(f"{memory}/out", number, enumerate(samples[start:stop]), verdicts(stop - start))
         for number, (start, stop) in enumerate(plan(6, 3))
     ]
     write_index(f"{memory}/out", stats)

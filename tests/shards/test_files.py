@@ -1,4 +1,6 @@
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -109,3 +111,29 @@ def test_absent_files_among_many_are_none(tmp_path):
     found = files.read_many([str(tmp_path / "a"), str(tmp_path / "gone")])
 
     assert found == [b"a", None]
+
+
+@pytest.mark.parametrize("store", ["memory", "local"])
+def test_a_file_is_created_once_and_never_replaced(store, memory, tmp_path):
+    uri = files.join(memory if store == "memory" else str(tmp_path), "new folder", "lease.json")
+
+    first, second = files.create(uri, b"first"), files.create(uri, b"second")
+
+    assert (first, second) == (True, False)
+    assert files.read_bytes(uri) == b"first"
+
+
+def test_one_of_many_that_create_a_file_at_once_succeeds_and_leaves_nothing_else(tmp_path):
+    uri = str(tmp_path / "lease.json")
+    start = threading.Barrier(8)
+
+    def contend(number):
+        start.wait()
+        return files.create(uri, f"{number}".encode() * 100_000)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(contend, range(8)))
+
+    assert sum(won) == 1
+    assert files.read_bytes(uri) == f"{won.index(True)}".encode() * 100_000
+    assert os.listdir(tmp_path) == ["lease.json"]

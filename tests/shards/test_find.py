@@ -135,3 +135,35 @@ def test_a_path_that_exists_is_never_taken_for_a_pattern(tmp_path):
 
     assert len(find_shards(str(tmp_path / "set [1] {a,b}"))) == 1
     assert len(find_shards(str(tmp_path / "set [1] {a,b}" / "00000.tar"))) == 1
+
+
+def test_links_to_shards_and_folders_are_followed_and_broken_ones_left_out(tmp_path):
+    put(str(tmp_path), "store/blob", "store/deep/00007.tar")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "00000.tar").symlink_to(tmp_path / "store" / "blob")
+    (tmp_path / "links" / "00001.tar").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "links" / "night").symlink_to(tmp_path / "store" / "deep")
+    base = str(tmp_path / "links")
+
+    found = find_shards(base)
+
+    assert found_below(base, base) == ["00000.tar"]
+    assert found[0].size == len("store/blob")
+    assert find_shards(f"{base}/*.tar") == find_shards(f"{base}/00000.tar") == found
+    assert found_below(base, f"{base}/night") == ["night/00007.tar"]
+
+
+def test_a_target_that_changes_behind_a_link_changes_the_identity(tmp_path):
+    put(str(tmp_path), "blob")
+    (tmp_path / "00000.tar").symlink_to(tmp_path / "blob")
+    before = find_shards(f"{tmp_path}/*.tar")
+    (tmp_path / "blob").write_bytes(b"something else")
+
+    assert find_shards(f"{tmp_path}/*.tar")[0].identity != before[0].identity
+
+
+def test_a_hidden_file_is_found_by_its_name_only(base):
+    put(base, ".00000.tar", "00001.tar")
+
+    assert found_below(base, f"{base}/{{.00000,00001}}.tar") == [".00000.tar", "00001.tar"]
+    assert found_below(base, base) == found_below(base, f"{base}/*.tar") == ["00001.tar"]

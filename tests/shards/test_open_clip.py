@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 def pack(folder, samples, verdicts, shard_rows):
     stats = [
-        write_shard(folder, number, samples[start:stop], verdicts(stop - start))
+        write_shard(folder, number, enumerate(samples[start:stop]), verdicts(stop - start))
         for number, (start, stop) in enumerate(plan(len(samples), shard_rows))
     ]
     write_index(folder, stats)

@@ -49,7 +49,7 @@ def test_a_shard_needs_room_for_a_row():
 
 
 def test_members_keep_their_bytes_and_the_json_says_why(memory, samples, verdicts):
-    write_shard(f"{memory}/out", 12, samples, verdicts(4))
+    write_shard(f"{memory}/out", 12, enumerate(samples), verdicts(4))
 
     found = members_of(f"{memory}/out/00012.tar")
 
@@ -75,7 +75,7 @@ def test_members_keep_their_bytes_and_the_json_says_why(memory, samples, verdict
 
 def test_attached_columns_stand_in_the_json_under_their_names(memory, samples, verdicts):
     rows = verdicts(4).append_column("prune.teacher", pa.array([["cat", "dog"], [], None, ["cat"]]))
-    write_shard(f"{memory}/out", 0, samples, rows, attach=["prune.teacher"])
+    write_shard(f"{memory}/out", 0, enumerate(samples), rows, attach=["prune.teacher"])
 
     found = members_of(f"{memory}/out/00000.tar")
     said = [json.loads(found[f"00000{n:04d}.json"])["winnow"] for n in range(4)]
@@ -85,7 +85,7 @@ def test_attached_columns_stand_in_the_json_under_their_names(memory, samples, v
 
 
 def test_members_that_harm_or_lose_the_sample_in_training_are_left_out(memory, samples, verdicts):
-    write_shard(f"{memory}/out", 0, samples, verdicts(4))
+    write_shard(f"{memory}/out", 0, enumerate(samples), verdicts(4))
 
     names = set(members_of(f"{memory}/out/00000.tar"))
 
@@ -94,7 +94,7 @@ def test_members_that_harm_or_lose_the_sample_in_training_are_left_out(memory, s
 
 def test_packing_twice_gives_the_same_bytes(memory, samples, verdicts):
     for folder in ("one", "two"):
-        stats = write_shard(f"{memory}/{folder}", 0, samples, verdicts(4))
+        stats = write_shard(f"{memory}/{folder}", 0, enumerate(samples), verdicts(4))
         write_index(f"{memory}/{folder}", [stats])
 
     names = [uri.rpartition("/")[2] for uri in files.list_files(f"{memory}/one")]
@@ -105,7 +105,7 @@ def test_packing_twice_gives_the_same_bytes(memory, samples, verdicts):
 
 
 def test_the_tar_says_nothing_of_when_and_where_it_was_written(memory, samples, verdicts):
-    write_shard(f"{memory}/out", 0, samples, verdicts(4))
+    write_shard(f"{memory}/out", 0, enumerate(samples), verdicts(4))
 
     data = files.read_bytes(f"{memory}/out/00000.tar")
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -115,7 +115,7 @@ def test_the_tar_says_nothing_of_when_and_where_it_was_written(memory, samples, 
 
 
 def test_the_table_has_key_caption_and_url_beside_the_rows(memory, samples, verdicts):
-    write_shard(f"{memory}/out", 3, samples, verdicts(4))
+    write_shard(f"{memory}/out", 3, enumerate(samples), verdicts(4))
 
     data = files.read_bytes(f"{memory}/out/00003.parquet")
     table = pq.read_table(io.BytesIO(data))
@@ -131,7 +131,7 @@ def test_stats_are_written_last_and_count_actions(memory, samples, verdicts, mon
     write = files.write
     monkeypatch.setattr(files, "write", lambda uri, data: (written.append(uri), write(uri, data)))
 
-    stats = write_shard(f"{memory}/out", 0, samples, verdicts(4))
+    stats = write_shard(f"{memory}/out", 0, enumerate(samples), verdicts(4))
 
     assert written[-1].endswith("/00000_stats.json")
     assert json.loads(files.read_bytes(written[-1])) == stats
@@ -140,7 +140,9 @@ def test_stats_are_written_last_and_count_actions(memory, samples, verdicts, mon
 
 def test_the_index_lists_all_shards_and_all_uids_in_order(memory, samples, verdicts):
     both = [
-        write_shard(f"{memory}/out", number, samples[start:stop], verdicts(4).slice(start, 2))
+        write_shard(
+            f"{memory}/out", number, enumerate(samples[start:stop]), verdicts(4).slice(start, 2)
+        )
         for number, (start, stop) in enumerate(plan(4, 2))
     ]
 
@@ -161,7 +163,7 @@ def test_an_empty_output_has_an_empty_index(memory):
 
 
 def test_rows_without_uid_are_a_schema_error(memory, samples, verdicts):
-    stats = write_shard(f"{memory}/out", 0, samples, verdicts(4).drop_columns(["uid"]))
+    stats = write_shard(f"{memory}/out", 0, enumerate(samples), verdicts(4).drop_columns(["uid"]))
 
     with pytest.raises(SchemaError, match="must have the column 'uid'"):
         write_index(f"{memory}/out", [stats])
@@ -169,16 +171,18 @@ def test_rows_without_uid_are_a_schema_error(memory, samples, verdicts):
 
 def test_caption_from_elsewhere_becomes_the_text(memory, samples, verdicts):
     sample = replace(samples[0], caption="from a column", members={})
-    write_shard(f"{memory}/out", 0, [sample], verdicts(1))
+    write_shard(f"{memory}/out", 0, [(0, sample)], verdicts(1))
 
     assert members_of(f"{memory}/out/00000.tar")["000000000.txt"] == b"from a column"
 
 
 def test_programming_errors_are_named(memory, samples, verdicts):
-    with pytest.raises(ValueError, match=r"samples \(4\) and rows \(3\) must align"):
-        write_shard(memory, 0, samples, verdicts(3))
+    with pytest.raises(ValueError, match="every row must have a sample, got none for 1"):
+        write_shard(memory, 0, enumerate(samples[:3]), verdicts(4))
+    with pytest.raises(ValueError, match="place 1 of the shard must be given once, got it twice"):
+        write_shard(memory, 0, [(1, samples[0]), (1, samples[1])], verdicts(4))
     with pytest.raises(ValueError, match="'0000' must have an image"):
-        write_shard(memory, 0, [replace(samples[0], image=None)], verdicts(1))
+        write_shard(memory, 0, [(0, replace(samples[0], image=None))], verdicts(1))
 
 
 def test_keys_are_unique_over_shards_of_any_size(memory, samples, verdicts):
@@ -191,7 +195,7 @@ def test_keys_are_unique_over_shards_of_any_size(memory, samples, verdicts):
 
 
 def test_packed_shards_can_be_curated_again(memory, samples, verdicts):
-    write_shard(f"{memory}/out", 0, samples, verdicts(4))
+    write_shard(f"{memory}/out", 0, enumerate(samples), verdicts(4))
     shard = find_shards(f"{memory}/out")[0]
 
     again = list(read(shard, index(shard).table))

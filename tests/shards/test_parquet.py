@@ -132,7 +132,7 @@ def test_a_corrupt_row_group_costs_its_own_rows_only(memory, picture):
 def test_a_corrupt_page_costs_the_rows_from_it_to_the_end_of_its_group(
     memory, picture, monkeypatch
 ):
-    monkeypatch.setattr("pipeline.shards.parquet._BATCH_ROWS", 1)
+    monkeypatch.setattr("pipeline.shards.table.MAX_BATCH_ROWS", 1)
     table = pa.table({"jpg": [picture(n) for n in range(4)]})
     options = {"compression": "zstd", "use_dictionary": False, "data_page_size": 1}
     shard = stored(memory, table, write_batch_size=1, row_group_size=3, **options)
@@ -158,7 +158,7 @@ def test_any_rows_in_any_order_read_the_same_samples(rows, group, memory, pictur
     found = index(shard).table
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.shards.parquet._BATCH_ROWS", 3)
+        patch.setattr("pipeline.shards.table.MAX_BATCH_ROWS", 3)
         samples = list(read(shard, found.take(pa.array(rows, pa.int32()))))
 
     assert [(s.row, s.image, s.caption) for s in samples] == [

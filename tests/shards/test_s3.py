@@ -50,8 +50,8 @@ def test_shards_are_found_read_packed_and_checked_on_s3(
     shards = find_shards(f"{base}/{{00000..00004}}.tar")
     samples = [sample for shard in shards for sample in read(shard, index(shard).table)]
     stats = [
-        write_shard(f"{bucket}/out", 0, samples[:5], verdicts(5)),
-        write_shard(f"{bucket}/out", 1, samples[5:], verdicts(5)),
+        write_shard(f"{bucket}/out", 0, enumerate(samples[:5]), verdicts(5)),
+        write_shard(f"{bucket}/out", 1, enumerate(samples[5:]), verdicts(5)),
     ]
     write_index(f"{bucket}/out", stats)
 
@@ -127,3 +127,12 @@ def test_errors_name_the_object_and_no_credentials(bucket):
         find_shards(f"{bucket}/absent/*.tar")
 
     assert "hunter2" not in str(e.value)
+
+
+def test_an_object_is_created_once_and_never_replaced(bucket):
+    uri = f"{bucket}/leases/run.json"
+
+    first, second = files.create(uri, b"first"), files.create(uri, b"second")
+
+    assert (first, second) == (True, False)
+    assert files.read_bytes(uri) == b"first"

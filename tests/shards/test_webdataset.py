@@ -2,6 +2,7 @@ import io
 import json
 import struct
 import tarfile
+from dataclasses import replace
 from itertools import pairwise
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import ShardError
 from pipeline.shards import files
 from pipeline.shards.find import Shard, find_shards
 from pipeline.shards.index import index, read
@@ -135,7 +137,13 @@ def test_links_devices_and_folders_are_never_followed(memory, picture, tmp_path)
         tar.addfile(info, io.BytesIO(picture()))
     shard = stored(f"{memory}/00000.tar", buffer.getvalue())
 
-    assert [(s.key, s.image) for s in read_all(shard, None)] == [("4", picture())]
+    samples = read_all(shard, None)
+
+    assert [(s.key, s.image) for s in samples] == [
+        *(("1", None), ("2", None), ("3", None)),
+        ("4", picture()),
+    ]
+    assert [s.fault for s in samples] == ["special-member"] * 3 + [None]
 
 
 def test_names_that_are_not_utf8_stay_apart(memory, picture):
@@ -237,7 +245,9 @@ def test_a_file_that_shrank_since_it_was_indexed_is_a_fault_of_its_rows(
     table = index(shard).table
     files.write(shard.uri, whole[:1000])
 
-    assert [s.fault for s in read(shard, table)] == ["truncated-member"] * 2
+    assert [s.fault for s in read(replace(shard, versions=()), table)] == ["truncated-member"] * 2
+    with pytest.raises(ShardError, match="must stay as it was found"):
+        list(read(shard, table))
 
 
 names = st.lists(

@@ -1,12 +1,17 @@
 import os
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.engine.local import LocalEngine
+from pipeline.errors import SchemaError
 from pipeline.shards.find import find_shards
-from pipeline.store.catalog import build
+from pipeline.store.catalog import GROUP_ROWS, build, rows_of
 from pipeline.store.workspace import Workspace
 
 CRAWL_ROWS = 20
@@ -64,6 +69,14 @@ def test_every_shard_is_indexed_once(crawl, workspace, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert len(before) == 3
     assert again.num_rows == crawl.num_rows
+
+
+def test_files_of_somebody_else_do_not_count(crawl, workspace, tmp_path):
+    before = built(crawl, workspace)
+    (tmp_path / "workspace" / "catalog" / "notes.txt").write_text("mine")
+    (tmp_path / "workspace" / "catalog" / "a.b.c.parquet").write_bytes(b"")
+
+    assert built(crawl, workspace) == before
 
 
 def test_progress_counts_known_shards_first(crawl, workspace):
@@ -127,3 +140,55 @@ def test_a_shard_that_nobody_can_read_has_a_fault_and_no_rows(tmp_path, make_cra
             (str(crawl.folder / "00001.tar"), "unreadable-shard"),
             (str(crawl.folder / "00002.tar"), "empty-shard"),
         )
+
+
+@given(
+    st.integers(1, 60).flatmap(
+        lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(0, n))
+    ),
+    st.integers(1, 70),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_rows_of_a_file_are_those_of_the_whole_table(tmp_path, sizes, group_rows):
+    num_rows, one, other = sizes
+    start, stop = sorted((one, other))
+    table = pa.table(
+        {"row": range(num_rows), "list": [[row] * (row % 3) for row in range(num_rows)]}
+    )
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=group_rows)
+
+    found = rows_of(str(tmp_path / "rows.parquet"), start, stop)
+
+    assert found.equals(table.slice(start, stop - start))
+
+
+def test_a_fragment_of_a_long_shard_does_not_read_all_of_its_index(tmp_path):
+    num_rows = 400_000
+    pq.write_table(
+        pa.table({"row": np.random.default_rng(0).permutation(num_rows)}),
+        tmp_path / "rows.parquet",
+        row_group_size=GROUP_ROWS,
+    )
+    before = pa.total_allocated_bytes()
+
+    found = rows_of(str(tmp_path / "rows.parquet"), 300_000, 300_100)
+
+    assert len(found) == 100
+    assert pa.total_allocated_bytes() - before <= 8 * 2 * GROUP_ROWS
+
+
+def test_a_file_with_fewer_rows_than_were_indexed_is_refused(tmp_path):
+    pq.write_table(pa.table({"row": range(10)}), tmp_path / "rows.parquet")
+
+    with pytest.raises(SchemaError, match="must have 12 rows, got 10"):
+        rows_of(str(tmp_path / "rows.parquet"), 8, 12)
+
+
+def test_a_damaged_index_is_named(crawl, workspace):
+    fragment = built(crawl, workspace).fragments[0]
+    data = bytearray(Path(fragment.catalog).read_bytes())
+    data[20] ^= 1
+    Path(fragment.catalog).write_bytes(data)
+
+    with pytest.raises(SchemaError, match=fragment.shard.identity):
+        fragment.listed()

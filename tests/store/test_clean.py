@@ -12,6 +12,7 @@ from pipeline.store.clean import clean
 from pipeline.store.rows import StoredRows
 
 CLASSES = Classes(name=("cat", "dog"), embedding=np.eye(2, 4, dtype=np.float32))
+A, B, C = "s-000000000-00003", "s-000000003-00002", "s-000000005-00001"
 FITS: list[str] = []
 
 
@@ -69,11 +70,11 @@ def wrong(answer):
 @pytest.fixture
 def rows(run):
     step = run.workspace.step("embed", {})
-    step.write("a", pa.table({"x": [1.0, 2.0, 9.0], "fault": pa.array([None, None, "broken"])}))
-    step.write("b", pa.table({"x": [7.0, 3.0], "fault": pa.array(["broken"] * 2)}))
-    step.write("c", pa.table({"x": [3.0], "fault": pa.array([None], pa.string())}))
+    step.write(A, pa.table({"x": [1.0, 2.0, 9.0], "fault": pa.array([None, None, "broken"])}))
+    step.write(B, pa.table({"x": [7.0, 3.0], "fault": pa.array(["broken"] * 2)}))
+    step.write(C, pa.table({"x": [3.0], "fault": pa.array([None], pa.string())}))
     FITS.clear()
-    return StoredRows(LocalEngine(), CLASSES, ("a", "b", "c"), ((step, ("x", "fault")),))
+    return StoredRows(LocalEngine(), CLASSES, (A, B, C), ((step, ("x", "fault")),))
 
 
 def scores(rows, column="far.score"):
@@ -98,7 +99,7 @@ def test_a_cleaner_is_fitted_once(run, rows):
 def test_a_state_is_reused_when_scores_are_lost(run, rows, tmp_path):
     first = clean(run, Far(), rows, 6)
     expected = scores(first)
-    (lost,) = (tmp_path / "workspace").rglob("far-*/b.parquet")
+    (lost,) = (tmp_path / "workspace").rglob(f"far-*/{B}.parquet")
     lost.unlink()
 
     again = clean(run, Far(), rows, 6)
@@ -110,7 +111,7 @@ def test_a_state_is_reused_when_scores_are_lost(run, rows, tmp_path):
 def test_another_setting_or_corpus_is_fitted_anew(run, rows):
     clean(run, Far(), rows, 6)
     clean(run, Far(reach=5.0), rows, 6)
-    clean(run, Far(), replace(rows, fragments=("a", "c")), 4)
+    clean(run, Far(), replace(rows, fragments=(A, C)), 4)
 
     assert FITS == ["far"] * 3
 
@@ -184,7 +185,7 @@ def test_nan_is_a_schema_error(run, rows):
 
 
 def test_an_error_of_a_fit_is_handed_on_and_leaves_no_state(run, rows):
-    empty = replace(rows, fragments=("b",))
+    empty = replace(rows, fragments=(B,))
 
     for _ in range(2):
         with pytest.raises(FitError, match="needs a row"):
@@ -200,3 +201,13 @@ def test_progress_tells_what_was_reused(run, rows):
         ("score far", 6, 0),
         ("score far", 6, 6),
     ]
+
+
+def test_progress_tells_what_was_reused_of_a_step_that_was_cut_short(run, rows, tmp_path):
+    clean(run, Far(), rows, 6)
+    (lost,) = (tmp_path / "workspace").rglob(f"far-*/{B}.parquet")
+    lost.unlink()
+
+    clean(run, Far(), rows, 6)
+
+    assert run.timings[-1].reused == 4

@@ -118,7 +118,7 @@ def embedded(run):
         step = run.workspace.step("embed", {})
         faults = faults or [None] * len(fields)
         step.write(
-            "s-000000000-00001",
+            f"s-000000000-{len(fields):05d}",
             pa.table(
                 {
                     "uid": pa.array([bytes([n] * 16) for n in range(len(fields))], pa.binary(16)),
@@ -129,7 +129,7 @@ def embedded(run):
             ),
         )
         shard = Shard("s.tar", "webdataset", 1, "s")
-        return step, Catalog((Fragment(shard, "", 0, 1),), len(fields), ())
+        return step, Catalog((Fragment(shard, "", 0, len(fields)),), len(fields), ())
 
     return write
 

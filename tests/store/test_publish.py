@@ -1,205 +1,16 @@
 import json
-from types import SimpleNamespace
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.engine.local import LocalEngine
 from pipeline.errors import ShardError
 from pipeline.report.summary import Summary
-from pipeline.schema import LEDGER
 from pipeline.shards import files
-from pipeline.shards.find import find_shards
-from pipeline.store import catalog as catalogs
-from pipeline.store.publish import (
-    PackSpec,
-    claim,
-    claimable,
-    pack,
-    publish,
-    sweep,
-    windows,
-    write_ledger,
-)
-
-SPEC = PackSpec(shard_rows=10, window_rows=17)
-
-
-def ledger_row(fragment, sample):
-    return {
-        "uid": sample.key.encode().ljust(16),
-        "key": sample.key,
-        "shard": fragment.shard.uri,
-        "row": sample.row,
-        "extension": sample.extension,
-        "action": "quarantine" if sample.fault else ["keep", "relabel", "drop"][sample.row % 3],
-        "label": "oak",
-        "new_label": None,
-        "weight": 1.0,
-        "reasons": [],
-    }
-
-
-@pytest.fixture
-def decided(run, crawl):
-    """A catalog, and a ledger whose rows are kept, relabelled, dropped and quarantined."""
-    shards = find_shards(str(crawl.folder))
-    catalog = catalogs.build(run.workspace, shards, run.engine, 4, lambda _rows: None)
-    step = run.workspace.step("decide", {})
-    for fragment in catalog.fragments:
-        rows = [ledger_row(fragment, sample) for sample in fragment.samples("auto")]
-        step.write(fragment.name, pa.Table.from_pylist(rows, LEDGER))
-    return SimpleNamespace(catalog=catalog, step=step)
-
-
-@pytest.fixture
-def emitted(decided):
-    tables = [decided.step.read(name) for name in decided.catalog.identity]
-    rows = pa.concat_tables(tables).to_pylist()
-    return sorted(row["key"] for row in rows if row["action"] in ("keep", "relabel"))
-
-
-def pack_all(run, decided, output, spec=SPEC):
-    return pack(run, str(output), decided.catalog, decided.step, spec, "auto")
-
-
-def source_keys(samples):
-    return [json.loads(members["json"])["source_key"] for members in samples.values()]
-
-
-counted = st.lists(st.integers(0, 30), max_size=40)
-
-
-@given(counted, st.integers(1, 60), st.integers(-(2**63), 2**63 - 1))
-def test_windows_hold_every_fragment_once_and_every_kept_row_once(counts, window_rows, seed):
-    names = [f"f-{number}" for number in range(len(counts))]
-
-    found = windows(names, counts, PackSpec(window_rows=window_rows, seed=seed))
-
-    members = [name for window in found for name in window.fragments]
-    bounds = [(window.start, window.stop) for window in found]
-    assert sorted(members) == sorted(names)
-    assert [b - a for a, b in bounds] == [
-        sum(counts[names.index(name)] for name in window.fragments) for window in found
-    ]
-    assert [a for a, _ in bounds[1:]] == [b for _, b in bounds[:-1]]
-    assert all(b - a >= window_rows for a, b in bounds[:-1])
-
-
-def test_windows_are_shuffled_by_the_seed():
-    names, counts = list(range(50)), [1] * 50
-    one, again, other = (
-        windows(names, counts, PackSpec(seed=seed, window_rows=5)) for seed in (0, 0, 1)
-    )
-
-    assert one == again
-    assert one != other
-    assert [name for window in one for name in window.fragments] != names
-
-
-@pytest.mark.parametrize("sizes", [(1, 17), (7, 1), (7, 5), (7, 1000), (1000, 5), (1000, 1000)])
-def test_every_kept_row_is_emitted_once(run, decided, emitted, tmp_path, output_samples, sizes):
-    spec = PackSpec(shard_rows=sizes[0], window_rows=sizes[1])
-
-    stats = pack_all(run, decided, tmp_path / "out", spec)
-
-    found = output_samples(tmp_path / "out")
-    assert sorted(source_keys(found)) == emitted
-    assert sum(stat["count"] for stat in stats) == len(emitted)
-    assert [stat["number"] for stat in stats] == list(range(len(stats)))
-
-
-def test_rows_of_different_source_shards_are_mixed(run, decided, tmp_path, output_samples, emitted):
-    pack_all(run, decided, tmp_path / "out", PackSpec(shard_rows=1000))
-
-    keys = source_keys(output_samples(tmp_path / "out"))
-    assert keys != emitted
-    assert len({key.split("-")[0] for key in keys[:12]}) == 3
-
-
-def test_the_verdict_travels_with_its_own_sample(run, decided, tmp_path, output_samples, crawl):
-    pack_all(run, decided, tmp_path / "out")
-
-    for members in output_samples(tmp_path / "out").values():
-        fields = json.loads(members["json"])
-        original = crawl.members[fields["source_key"]]
-
-        assert bytes.fromhex(fields["winnow"]["uid"]).decode().strip() == fields["source_key"]
-        assert members.get("jpg", members.get("png")) == original.get("jpg", original.get("png"))
-
-
-def test_packing_again_gives_the_same_bytes_with_any_engine(
-    run, decided, tmp_path, published_bytes
-):
-    class Backwards(LocalEngine):
-        def each(self, function, items):
-            yield from reversed(list(super().each(function, items)))
-
-    pack_all(run, decided, tmp_path / "one")
-    run = type(run)(run.id, run.workspace, Backwards(), run.track)
-    pack_all(run, decided, tmp_path / "two")
-
-    assert published_bytes(tmp_path / "two") == published_bytes(tmp_path / "one")
-
-
-def test_the_seed_changes_the_order_and_nothing_else(
-    run, decided, tmp_path, output_samples, emitted
-):
-    orders = []
-    for seed in (0, 1, -1):
-        output = tmp_path / str(seed)
-        pack_all(run, decided, output, PackSpec(shard_rows=1000, seed=seed))
-        orders.append(source_keys(output_samples(output)))
-
-    assert [sorted(order) for order in orders] == [emitted] * 3
-    assert len(set(map(tuple, orders))) == 3
-
-
-@pytest.mark.parametrize("lost", [("00001_stats.json",), ("00001.tar",), ("00001.parquet",)])
-def test_packing_puts_back_what_was_deleted(run, decided, tmp_path, published_bytes, lost):
-    pack_all(run, decided, tmp_path / "out")
-    before = published_bytes(tmp_path / "out")
-    for name in lost:
-        (tmp_path / "out" / name).unlink()
-
-    pack_all(run, decided, tmp_path / "out")
-
-    assert published_bytes(tmp_path / "out") == before
-
-
-def test_shards_that_are_there_are_not_written_again(run, decided, tmp_path):
-    pack_all(run, decided, tmp_path / "out")
-    for suffix in (".tar", ".parquet", "_stats.json"):
-        (tmp_path / "out" / f"00001{suffix}").unlink()
-    tars = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tar")}
-
-    pack_all(run, decided, tmp_path / "out")
-
-    assert (tmp_path / "out" / "00001.tar").exists()
-    assert {path: path.stat().st_mtime_ns for path in tars} == tars
-
-
-@pytest.mark.parametrize("spec", [PackSpec(shard_rows=10, seed=5), PackSpec(shard_rows=10)])
-def test_shards_of_another_plan_are_written_again(run, decided, tmp_path, published_bytes, spec):
-    pack_all(run, decided, tmp_path / "out")
-    pack_all(run, decided, tmp_path / "out", spec)
-    pack_all(run, decided, tmp_path / "fresh", spec)
-
-    assert published_bytes(tmp_path / "out") == published_bytes(tmp_path / "fresh")
-
-
-def test_shards_of_a_smaller_corpus_are_written_again(run, decided, tmp_path, output_samples):
-    fragments = decided.catalog.fragments
-    smaller = catalogs.Catalog(fragments[:-5], 40, ())
-    pack_all(run, SimpleNamespace(catalog=smaller, step=decided.step), tmp_path / "out")
-
-    pack_all(run, decided, tmp_path / "out")
-    pack_all(run, decided, tmp_path / "fresh")
-
-    assert output_samples(tmp_path / "out") == output_samples(tmp_path / "fresh")
+from pipeline.store.packing import PackSpec, pack
+from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 
 
 def test_the_ledger_is_the_decisions_in_source_order(run, decided, tmp_path):
@@ -212,10 +23,18 @@ def test_the_ledger_is_the_decisions_in_source_order(run, decided, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [(), ("_winnow",), ("_winnow", "00000.tar"), ("manifest.json", "extra.txt")]
+    "names",
+    [
+        (),
+        ("_winnow",),
+        ("_winnow", "00000.tar"),
+        ("manifest.json", "extra.txt"),
+        ("_lease/000001.json",),
+    ],
 )
 def test_an_empty_folder_and_one_of_ours_may_be_written(tmp_path, names):
     for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"{}")
 
     claimable(str(tmp_path), [])
@@ -231,15 +50,30 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, name):
         claimable(str(tmp_path), [])
 
 
-def test_claiming_withdraws_the_manifest_of_another_run_only(tmp_path):
+MINE = Edition("mine", "decided so")
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ('{"key": "mine", "decided": "decided so"}', True),
+        ('{"key": "mine", "decided": "decided with other weights"}', False),
+        ('{"key": "other", "decided": "decided so"}', False),
+        ('{"key": "mine"}', False),
+        ('{"key": "mine", "deci', False),
+        ('["mine"]', False),
+        ("", False),
+        ("[" * 100_000, False),
+    ],
+    ids=["same", "other decisions", "other run", "older", "cut", "no manifest", "empty", "deep"],
+)
+def test_claiming_withdraws_the_manifest_of_any_other_edition(tmp_path, text, stays):
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"key": "mine"}))
+    manifest.write_text(text)
 
-    claim(str(tmp_path), "mine", [])
-    assert manifest.exists()
+    claim(str(tmp_path), MINE, [])
 
-    claim(str(tmp_path), "other", [])
-    assert not manifest.exists()
+    assert manifest.exists() == stays
 
 
 def test_shards_of_a_longer_run_are_swept(tmp_path):
@@ -265,16 +99,16 @@ def test_a_folder_in_the_output_is_not_swept(tmp_path):
 
 
 def test_the_manifest_lists_shards_with_their_hashes(run, decided, tmp_path):
-    stats = pack_all(run, decided, tmp_path)
+    stats = pack(run, str(tmp_path), decided.catalog, decided.step, PackSpec(), "auto")
     tables = [decided.step.read(name) for name in decided.catalog.identity]
     ledger = pa.concat_tables(tables)
     captions = pa.array([None] * len(ledger), pa.string())
     summary = Summary.of(ledger.append_column("caption", captions), {})
 
-    publish(run, str(tmp_path), stats, summary, [("a.tar", "empty-shard")], 7)
+    publish(str(tmp_path), MINE, stats, summary, [("a.tar", "empty-shard")], 7)
 
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
-    assert manifest["key"] == run.id
+    assert (manifest["key"], manifest["decided"]) == ("mine", "decided so")
     assert manifest["rows"] == len(ledger)
     assert manifest["shard_faults"] == {"a.tar": "empty-shard"}
     assert manifest["captions_cut"] == 7
@@ -290,9 +124,11 @@ def test_nothing_is_written_after_the_manifest(tmp_path, recipe, track, monkeypa
 
     written = []
     write = files.write
+    is_lease = re.compile(r".*/_lease/\d+\.json").fullmatch
     monkeypatch.setattr(files, "write", lambda uri, data: (written.append(uri), write(uri, data)))
 
     curate(recipe, str(tmp_path / "workspace"), str(tmp_path / "out"), LocalEngine(), track)
 
+    written = [uri for uri in written if not is_lease(uri)]
     assert written[-1] == str(tmp_path / "out" / "manifest.json")
     assert written.count(written[-1]) == 1

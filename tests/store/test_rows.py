@@ -3,11 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.contract import Classes
 from pipeline.engine.local import LocalEngine, TableRows
 from pipeline.store.clean import spread
-from pipeline.store.rows import GROUP, StoredRows
+from pipeline.store.rows import GROUP, StoredRows, in_order
 
 NUM_FRAGMENTS = 2 * GROUP + 3
 CLASSES = Classes(name=("cat",), embedding=np.ones((1, 4), np.float32))
@@ -175,3 +177,43 @@ def test_spreading_no_rows_gives_null_everywhere(num_rows):
 
     assert found["a"].to_pylist() == [None] * num_rows
     assert found.schema.equals(table.schema)
+
+
+class Weighed:
+    """A statistic of which we know how many there are."""
+
+    alive = 0
+    most = 0
+
+    def __init__(self):
+        Weighed.alive += 1
+        Weighed.most = max(Weighed.most, Weighed.alive)
+
+    def __del__(self):
+        Weighed.alive -= 1
+
+
+def test_a_pass_holds_few_statistics_however_many_fragments_there_are(run):
+    step = run.workspace.step("many", {})
+    names = [f"f-{number:03d}" for number in range(20 * GROUP)]
+    for name in names:
+        step.write(name, pa.table({"x": [1.0], "fault": pa.array([None], pa.string())}))
+    rows = StoredRows(LocalEngine(), CLASSES, tuple(names), ()).beside(step, ("x", "fault"))
+
+    rows.reduce(lambda _batch: Weighed(), lambda one, _other: one)
+
+    assert Weighed.most <= 6  # one each of pass, group and fragment, and those that are merged in
+
+
+@given(st.permutations(range(12)))
+def test_results_are_put_in_order_as_soon_as_those_before_them_are_there(arrival):
+    taken = []
+
+    def results():
+        for index in arrival:
+            taken.append(index)
+            yield index, f"value {index}"
+
+    for place, value in enumerate(in_order(results())):
+        assert value == f"value {place}"
+        assert len(taken) == max(arrival.index(before) for before in range(place + 1)) + 1

@@ -1,10 +1,11 @@
 import json
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
@@ -12,7 +13,8 @@ from pipeline import schema
 from pipeline.errors import SchemaError
 from pipeline.schema import vector
 from pipeline.shards import files
-from pipeline.store.workspace import STATE, Workspace, from_parquet, key_of, to_parquet
+from pipeline.store.states import ARRAYS, DIGESTS, digest
+from pipeline.store.workspace import Workspace, from_parquet, key_of, to_parquet
 
 configs = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -173,6 +175,7 @@ def test_a_state_comes_back_with_its_dtypes_and_shapes(workspace):
         "flag": np.array([True, False]),
         "none": np.zeros((0, 4), np.float32),
         "turned": np.arange(6.0).reshape(2, 3).T,
+        "single": np.array(1.5),
     }
 
     workspace.save_state("match", "key", arrays)
@@ -180,7 +183,7 @@ def test_a_state_comes_back_with_its_dtypes_and_shapes(workspace):
 
     assert sorted(found) == sorted(arrays)
     for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(found[name], array)
 
 
@@ -217,19 +220,99 @@ def test_there_is_no_state_under_another_key_or_name(workspace):
 
 def test_a_state_that_was_half_written_is_none(workspace):
     workspace.save_state("match", "key", {"near.faiss": np.zeros(3, np.uint8), "m": np.ones(2)})
-    files.remove(files.join(workspace.state_folder("match", "key"), STATE))
+    files.remove(files.join(workspace.state_folder("match", "key"), DIGESTS))
 
     assert workspace.load_state("match", "key") is None
 
 
-def test_an_index_is_written_before_the_file_that_completes_the_state(workspace, monkeypatch):
+def test_the_digests_are_written_last(workspace, monkeypatch):
     written = []
     write = files.write
     monkeypatch.setattr(files, "write", lambda uri, data: (written.append(uri), write(uri, data)))
 
     workspace.save_state("match", "key", {"m": np.ones(2), "near.faiss": np.zeros(3, np.uint8)})
 
-    assert [uri.rsplit("/", 1)[-1] for uri in written] == ["near.faiss", STATE]
+    names = [uri.rsplit("/", 1)[-1] for uri in written]
+    assert sorted(names[:-1]) == ["near.faiss", ARRAYS]
+    assert names[-1] == DIGESTS
+
+
+def damaged(data, damage):
+    """Return a content as a failing disk or a broken copy would leave it."""
+    middle = len(data) // 2
+    flipped = bytes([data[middle] ^ 4])
+    return {
+        "empty": b"",
+        "cut": data[:middle],
+        "one bit": data[:middle] + flipped + data[middle + 1 :],
+        "longer": data + b"\0",
+        "foreign": b'["not", {"what": 1}]',
+        "deep": b"[" * 100_000,
+    }[damage]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "one bit", "longer", "foreign", "deep"])
+@pytest.mark.parametrize("name", [ARRAYS, DIGESTS, "near.faiss"])
+def test_a_damaged_state_is_named_with_the_remedy(workspace, name, damage):
+    arrays = {"mean": np.arange(99.0), "near.faiss": np.arange(200, dtype=np.uint8)}
+    workspace.save_state("match", "key", arrays)
+    uri = files.join(workspace.state_folder("match", "key"), name)
+    files.write(uri, damaged(files.read_bytes(uri), damage))
+
+    with pytest.raises(SchemaError, match=r"states/match-key is damaged .*; delete the folder"):
+        workspace.load_state("match", "key")
+
+
+def test_a_state_that_has_lost_an_index_is_damaged(workspace):
+    workspace.save_state("match", "key", {"near.faiss": np.zeros(3, np.uint8), "m": np.ones(2)})
+    files.remove(files.join(workspace.state_folder("match", "key"), "near.faiss"))
+
+    with pytest.raises(SchemaError, match=r"near\.faiss is missing"):
+        workspace.load_state("match", "key")
+
+
+def test_an_index_that_is_no_part_of_the_state_is_left_out(workspace):
+    workspace.save_state("match", "key", {"m": np.ones(2)})
+    folder = workspace.state_folder("match", "key")
+    files.write(files.join(folder, "older.faiss"), b"of an attempt with other settings")
+
+    assert list(workspace.load_state("match", "key")) == ["m"]
+
+
+@pytest.mark.slow
+@settings(max_examples=400)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_changed_bit_of_a_table_passes_for_a_value(tmp_path_factory, place, bit):
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(640.0)), 64)
+    table = pa.table({"n": pa.array(range(10), pa.int32()), "embedding.image": vectors})
+    data = bytearray(to_parquet(table))
+    data[int(place * len(data))] ^= 1 << bit
+    uri = str(tmp_path_factory.mktemp("bits") / "t.parquet")
+    files.write(uri, bytes(data))
+
+    for columns in (None, ["n", "embedding.image"]):
+        with suppress(SchemaError):
+            found = from_parquet(uri, columns)
+
+            assert found.schema == table.schema
+            assert found.equals(table)
+
+
+@pytest.mark.parametrize("num_rows", [0, 2, 4])
+def test_a_fragment_with_other_rows_than_its_name_says_is_neither_written_nor_read(
+    workspace, num_rows
+):
+    step = workspace.step("embed", {})
+    fragment = "0123456789abcdef-000000007-00003"
+    table = pa.table({"n": range(num_rows)})
+
+    with pytest.raises(SchemaError, match=f"must have 3 rows, got {num_rows}"):
+        step.write(fragment, table)
+    assert step.done() == set()
+
+    files.write(step.path(fragment), to_parquet(table))
+    with pytest.raises(SchemaError, match=f"must have 3 rows, got {num_rows}"):
+        step.read(fragment)
 
 
 def test_no_object_is_pickled_into_a_state(workspace):
@@ -247,9 +330,11 @@ def test_a_pickle_in_the_place_of_a_state_is_not_loaded(workspace, tmp_path):
             return (open, (str(marker), "w"))
 
     folder = workspace.state_folder("match", "key")
-    files.write(files.join(folder, STATE), pickle.dumps(Bomb()))
+    data = pickle.dumps(Bomb())
+    files.write(files.join(folder, ARRAYS), data)
+    files.write(files.join(folder, DIGESTS), json.dumps({ARRAYS: digest(data)}).encode())
 
-    with pytest.raises(SafetensorError):
+    with pytest.raises(SchemaError, match="is damaged"):
         workspace.load_state("match", "key")
 
     assert not marker.exists()

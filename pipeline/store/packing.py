@@ -1,0 +1,119 @@
+"""Pack the rows that are kept: shuffled by a seeded hash, cut into equal shards."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.contract import Sample
+from pipeline.shards.find import Shard
+from pipeline.shards.index import read
+from pipeline.shards.pack import plan, write_index, write_shard
+from pipeline.store.attach import Attached
+from pipeline.store.catalog import Catalog
+from pipeline.store.order import LISTED, PackSpec, Part, Sorter, Window, parts, windows
+from pipeline.store.packed import Packed
+from pipeline.store.run import Run
+from pipeline.store.settle import CountEmitted
+from pipeline.store.workspace import Step, key_of
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One output shard."""
+
+    number: int
+    parts: tuple[Part, ...]
+    sources: tuple[tuple[Shard, ...], ...]
+    """The source shards that the rows of each part come from."""
+
+
+@dataclass(frozen=True)
+class Packer:
+    """Writes one output shard."""
+
+    output: str
+    ordered: Step
+    """Holds the rows of every part in output order."""
+    spec: PackSpec
+    caption: str | None
+    key: str
+
+    def __call__(self, piece: Piece) -> dict[str, Any]:
+        table = pa.concat_tables([self.ordered.read(part.name) for part in piece.parts])
+        samples, rows = self.samples(piece, table), table.drop_columns(list(LISTED))
+        return write_shard(self.output, piece.number, samples, rows, self.key, self.spec.attach)
+
+    def samples(self, piece: Piece, table: pa.Table) -> Iterator[tuple[int, Sample]]:
+        """Yield the samples of a shard with their places, one source shard after the other."""
+        uri = np.array(table["shard"].to_pylist())
+        order = np.lexsort((table["row"].to_numpy(), uri))
+        listed = table.select(list(LISTED)).rename_columns(list(LISTED.values()))
+        shards = {shard.uri: shard for part in piece.sources for shard in part}
+        for places in np.split(order, np.flatnonzero(uri[order][1:] != uri[order][:-1]) + 1):
+            shard = shards[str(uri[places[0]])]
+            found = read(shard, listed.take(places), self.caption)
+            yield from zip(places.tolist(), found, strict=True)
+
+
+def pack(
+    run: Run,
+    output: str,
+    catalog: Catalog,
+    decided: Step | Attached,
+    spec: PackSpec,
+    caption: str | None,
+) -> list[dict[str, Any]]:
+    """Write the shards of the output and return their stats."""
+    key = key_of(decided.key, vars(spec), catalog.identity)
+    ordered = run.workspace.step("order", key)
+    pieces, total = order(run, catalog, decided, spec, ordered)
+    packer = Packer(output, ordered, spec, caption, key)
+    with run.step("pack", total, output) as advance:
+        there = dict(run.engine.each(Packed(output, key), [piece.number for piece in pieces]))
+        stats = [stat for stat in there.values() if stat is not None]
+        advance(sum(stat["count"] for stat in stats))
+        for _, stat in run.engine.each(packer, [p for p in pieces if there[p.number] is None]):
+            stats.append(stat)
+            advance(stat["count"])
+    write_index(output, stats)
+    return sorted(stats, key=lambda stat: stat["number"])
+
+
+def order(
+    run: Run, catalog: Catalog, decided: Step | Attached, spec: PackSpec, step: Step
+) -> tuple[list[Piece], int]:
+    """Store the rows of every output shard in their order; return the shards and all rows."""
+    counts = dict(run.engine.each(CountEmitted(decided), catalog.identity))
+    found = windows(catalog.fragments, [counts[i] for i in range(len(counts))], spec)
+    total = sum(counts.values())
+    bounds = plan(total, spec.shard_rows)
+    cut = [(window, parts(window, bounds)) for window in found]
+    done = step.done()
+    todo = [item for item in cut if not done.issuperset(part.name for part in item[1])]
+    with run.step("order", total, step.uri) as advance:
+        advance(total - sum(window.stop - window.start for window, _ in todo))
+        for _, rows in run.engine.each(Sorter(decided, spec.seed, step), todo):
+            advance(rows)
+    return pieces_of(cut, len(bounds)), total
+
+
+def pieces_of(cut: Sequence[tuple[Window, tuple[Part, ...]]], num_shards: int) -> list[Piece]:
+    """Return every output shard with its parts, in order."""
+    mine: list[list[tuple[Part, tuple[Shard, ...]]]] = [[] for _ in range(num_shards)]
+    for window, found in cut:
+        sources = tuple(dict.fromkeys(fragment.shard for fragment in window.fragments))
+        for part in found:
+            mine[part.shard].append((part, sources))
+    return [
+        Piece(number, tuple(part for part, _ in pairs), tuple(sources for _, sources in pairs))
+        for number, pairs in enumerate(mine)
+    ]
+
+
+def shard_sizes(run: Run, catalog: Catalog, decided: Step, spec: PackSpec) -> tuple[int, ...]:
+    """Return the rows of each shard that `pack` would write."""
+    total = sum(count for _, count in run.engine.each(CountEmitted(decided), catalog.identity))
+    return tuple(stop - start for start, stop in plan(total, spec.shard_rows))
