@@ -44,7 +44,7 @@ def embed_alone(  # noqa: PLR0913  (one parameter per option)
     key = key_of("embed", loaded.to_yaml(), [shard.identity for shard in shards])
     run = Run(key, Workspace(workspace), make_engine(engine, address, gpus, cpus), track())
     catalog = build_catalog(run, loaded, shards)
-    step = embed(run, loaded, catalog)
+    step = embed(run, loaded.vectors or loaded.encoder, loaded.source.caption, catalog)
     print(json.dumps({"rows": catalog.num_rows, "embedded": step.uri}))
 
 

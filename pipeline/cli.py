@@ -1,4 +1,4 @@
-"""The command line: `winnow demo | plan | run | submit | status | report | check`."""
+"""The command line: `winnow demo | plan | run | submit | status | report | check`, and nights."""
 
 import sys
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from pipeline import demo as demo_corpus
-from pipeline import show
+from pipeline import nights, show
 from pipeline.complaint import complain
 from pipeline.curate import curate
-from pipeline.errors import CurationError
+from pipeline.errors import CurationError, GateError
 from pipeline.handover import submit
 from pipeline.options import (
     Address,
@@ -42,6 +42,8 @@ app = typer.Typer(
 )
 console = Terminal()
 app.command(context_settings={"allow_extra_args": True})(submit)
+for about_nights in nights.COMMANDS:
+    app.command()(about_nights)
 
 
 @app.command()
@@ -136,12 +138,15 @@ def demo_recipe() -> Recipe:
 
 
 def main(command: Callable[..., None] | None = None) -> None:
-    """Run the command line, or one command alone; an error of ours is one line and exit code 2."""
+    """Run the command line, or one command alone; an error of ours is one line and exit code 2.
+
+    A night that does not pass its gates ends with 3.
+    """
     try:
         alone(command)() if command else app()
     except CurationError as error:
         complain(str(error))
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, GateError) else 2)
 
 
 def alone(command: Callable[..., None]) -> typer.Typer:

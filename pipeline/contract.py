@@ -9,7 +9,7 @@ never drops a row, and speaks to other cleaners through columns only::
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -113,6 +113,18 @@ class Cleaner(Protocol[State]):
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> State:
         """Return the state that `dump` described."""
+        ...
+
+
+@runtime_checkable
+class Merging(Protocol):
+    """A cleaner to which it matters what came first: a night adds to the state of the last one.
+
+    The others are fitted over the rows of all nights, where sums of earlier nights are reused.
+    """
+
+    def merge(self, before: Any, tonight: Any) -> Any:
+        """Return the state of both: `before` is that of the last night, `tonight` of its rows."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What a recipe points at: the shards, the classes, and what a teacher has answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pipeline.contract import Limits
@@ -10,9 +10,11 @@ from pipeline.recipe import Recipe
 from pipeline.shards import files
 from pipeline.shards.find import Shard, find_shards
 from pipeline.store.answers import Answers, load_answers
+from pipeline.store.catalog import listed
 from pipeline.store.classes import ClassEntry, load_entries
 from pipeline.store.label import Labeller
-from pipeline.store.workspace import key_of
+from pipeline.store.vectors import VectorSpec, narrowed
+from pipeline.store.workspace import Workspace, key_of
 
 Value = TypeVar("Value")
 
@@ -25,12 +27,30 @@ class Corpus:
     shards: tuple[Shard, ...]
     entries: tuple[ClassEntry, ...]
     told: Answers
+    among: tuple[Shard, ...] = ()
+    """All shards that `path` names, where the corpus is some of them: those of one night."""
 
     def key(self, recipe: Recipe) -> str:
         """Return what names a run of a recipe over this corpus; its limits change no result."""
         identities = [shard.identity for shard in self.shards]
         named = recipe.model_copy(update={"limits": Limits()}).to_yaml()
         return key_of(named, self.entries, self.told.digest, identities)
+
+    def only(self, shards: Sequence[Shard]) -> "Corpus":
+        """Return the corpus of some of the shards."""
+        return replace(self, shards=tuple(shards), among=self.shards)
+
+    def beside(self, spec: VectorSpec, workspace: Workspace) -> VectorSpec:
+        """Return where the vectors of these shards lie: files are aligned with all of `among`."""
+        if not self.among:
+            return spec
+        known = listed(files.join(workspace.uri, "catalog"))
+        empty = {identity for identity, (_, rows, _) in known.items() if not rows}
+        mine, every = (
+            [shard.uri for shard in some if shard.identity not in empty]
+            for some in (self.shards, self.among)
+        )
+        return narrowed(spec, mine, every)
 
     def require_unchanged(self) -> None:
         """Check that every shard is still the one that was found.

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from pipeline.contract import Engine
 from pipeline.corpus import Corpus, gather
+from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.report.page import About, Step
@@ -20,17 +22,20 @@ from pipeline.store import embed as embedding
 from pipeline.store.answers import write_queries
 from pipeline.store.attach import attach
 from pipeline.store.budget import check_summary
-from pipeline.store.classes import ClassEntry, embed_classes
+from pipeline.store.classes import embed_classes
 from pipeline.store.clean import clean
 from pipeline.store.fence import Fence, FencedEngine
 from pipeline.store.label import LABEL_TEXT, label_step
 from pipeline.store.lease import LEASE_S, hold
+from pipeline.store.nights import Night, after, space_of
 from pipeline.store.packing import pack, shard_sizes
 from pipeline.store.pages import write_report
+from pipeline.store.place import Place
 from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run, Timing, Track, versions
 from pipeline.store.settle import count_cut, settle, summarise
+from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step as StoredStep
 from pipeline.store.workspace import Workspace
 
@@ -60,6 +65,8 @@ class Judged:
     """With the columns of every cleaner."""
     decided: StoredStep
     summary: Summary
+    space: str
+    """What vectors and labels mean."""
 
 
 def curate(  # noqa: PLR0913  (where to work, and how)
@@ -114,7 +121,8 @@ def curate(  # noqa: PLR0913  (where to work, and how)
         if fence is None:
             sizes = shard_sizes(run, judged.catalog, judged.decided, recipe.pack)
         else:
-            sizes = emit(run, recipe, corpus, judged, fence, started)
+            stats = emit(run, recipe, corpus, judged, fence, Place(output), started)
+            sizes = tuple(stat["count"] for stat in stats)
     return Outcome(
         output=output,
         report="" if is_dry_run else files.join(output, REPORT),
@@ -126,18 +134,23 @@ def curate(  # noqa: PLR0913  (where to work, and how)
     )
 
 
-def judge(run: Run, recipe: Recipe, corpus: Corpus) -> Judged:
-    """Read, embed, clean and decide; everything that is made goes into the workspace."""
+def judge(
+    run: Run, recipe: Recipe, corpus: Corpus, history: Sequence[Night] | None = None
+) -> Judged:
+    """Read, embed, clean and decide; everything that is made goes into the workspace.
+
+    With a history the corpus is that of one night: cleaners learn from the nights before as well.
+    """
     # read: index every shard once, cut it into fragments
     catalog = build_catalog(run, recipe, corpus.shards)
 
     # embed: the only expensive step
-    embedded = embed(run, recipe, catalog)
-    classes = embed_classes(run, corpus.entries, recipe.vectors or recipe.encoder)
+    given = recipe.vectors and corpus.beside(recipe.vectors, run.workspace)
+    spec = given or recipe.encoder
+    embedded = embed(run, spec, recipe.source.caption, catalog)
+    classes = embed_classes(run, corpus.entries, spec)
     source = recipe.source.label
     labelled = label_step(run, catalog, embedded, source, corpus.entries, corpus.told)
-
-    # clean: each cleaner fits once and adds columns
     rows = StoredRows(
         run.engine,
         classes,
@@ -147,6 +160,11 @@ def judge(run: Run, recipe: Recipe, corpus: Corpus) -> Judged:
             (labelled, (LABEL, LABEL_TEXT, ANSWERED)),
         ),
     )
+    space = space_of(recipe.vectors or recipe.encoder, classes)
+    if history is not None:
+        rows = after(run, rows, history, space)
+
+    # clean: each cleaner fits once and adds columns
     for cleaner in recipe.cleaners:
         rows = clean(run, cleaner, rows, catalog.num_rows)
 
@@ -155,18 +173,24 @@ def judge(run: Run, recipe: Recipe, corpus: Corpus) -> Judged:
     decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
     summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
     check_summary(recipe.limits, summary)
-    return Judged(catalog, embedded, rows, decided, summary)
+    return Judged(catalog, embedded, rows, decided, summary, space)
 
 
-def emit(
-    run: Run, recipe: Recipe, corpus: Corpus, judged: Judged, fence: Fence, started: datetime
-) -> tuple[int, ...]:
-    """Pack, report and publish; return the rows of each shard.
+def emit(  # noqa: PLR0913  (what was decided, and where it goes)
+    run: Run,
+    recipe: Recipe,
+    corpus: Corpus,
+    judged: Judged,
+    fence: Fence,
+    place: Place,
+    started: datetime,
+) -> list[dict[str, Any]]:
+    """Pack, report and publish; return the stats of each shard.
 
     The fence is asked right before anything of the output is changed, in every task as well.
     """
     run = replace(run, engine=FencedEngine(run.engine, fence))
-    output, catalog, decided = fence.output, judged.catalog, judged.decided
+    output, catalog, decided = place.uri, judged.catalog, judged.decided
     edition = Edition(run.id, decided.key)
     corpus.require_unchanged()
     fence.check()
@@ -175,24 +199,24 @@ def emit(
 
     # pack: equal, contiguous, shuffled shards
     described = attach(decided, judged.rows, recipe.pack.attach)
-    stats = pack(run, output, catalog, described, recipe.pack, recipe.source.caption)
+    stats = pack(run, place, catalog, described, recipe.pack, recipe.source.caption)
 
     # report: what was removed, and why
     fence.check()
     write_queries(run, output, catalog, decided)
-    told = about(run, recipe, catalog, corpus.entries, started)
+    told = about(run, recipe, judged, corpus, started)
     fence.check()
-    write_report(run, output, catalog, judged.summary, told)
+    write_report(run, files.join(output, REPORT), catalog, judged.summary, told)
 
     # publish: the ledger, then the manifest, which makes the output valid
     num_ledgers = write_ledger(run, output, catalog, decided)
     fence.check()
-    sweep(output, len(stats), num_ledgers)
+    sweep(place, len(stats), num_ledgers)
     num_cut = count_cut(run, judged.embedded, catalog.identity)
     corpus.require_unchanged()
     fence.check()
-    publish(output, edition, stats, judged.summary, catalog.faults, num_cut)
-    return tuple(stat["count"] for stat in stats)
+    publish(place, edition, stats, judged.summary, catalog.faults, num_cut)
+    return stats
 
 
 def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs.Catalog:
@@ -206,9 +230,10 @@ def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs
     return catalog
 
 
-def embed(run: Run, recipe: Recipe, catalog: catalogs.Catalog) -> StoredStep:
+def embed(
+    run: Run, spec: EncoderSpec | VectorSpec, caption: str | None, catalog: catalogs.Catalog
+) -> StoredStep:
     """Embed what is not committed yet, and return the step that holds samples and vectors."""
-    spec, caption = recipe.vectors or recipe.encoder, recipe.source.caption
     embedded = embedding.embed_step(run.workspace, spec, caption)
     with run.step("embed", catalog.num_rows, embedded.uri) as advance:
         embedding.run(embedded, catalog, spec, caption, run.engine, advance)
@@ -220,13 +245,7 @@ def since(started: datetime) -> float:
     return (datetime.now(timezone.utc) - started).total_seconds()
 
 
-def about(
-    run: Run,
-    recipe: Recipe,
-    catalog: catalogs.Catalog,
-    entries: Sequence[ClassEntry],
-    started: datetime,
-) -> About:
+def about(run: Run, recipe: Recipe, judged: Judged, corpus: Corpus, started: datetime) -> About:
     """Return what the report says of the run beside the rows."""
     return About(
         title=recipe.name,
@@ -235,7 +254,7 @@ def about(
         recipe_text=recipe.to_yaml(),
         versions=versions(),
         steps=[Step(t.name, t.rows, t.seconds, t.reused) for t in run.timings],
-        shard_faults=catalog.faults,
+        shard_faults=judged.catalog.faults,
         thresholds=recipe.policy.thresholds,
-        classes=[entry.name for entry in entries],
+        classes=[entry.name for entry in corpus.entries],
     )

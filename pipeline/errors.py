@@ -8,6 +8,7 @@ CurationError
 ├── WorkerError    a worker dies or hangs over an item, however often it is tried
 ├── StallError     a step has finished nothing for too long
 ├── BudgetError    more rows or shards are faulty than the recipe bears
+├── GateError      a night does not pass its gates, and waits for a person
 ├── LeaseError     another run holds the output, or has taken it over
 └── ClusterError   a Ray cluster cannot be reached, or does not take a job
 
@@ -48,6 +49,10 @@ class StallError(CurationError):
 
 class BudgetError(CurationError):
     """More rows or shards are faulty than the recipe bears."""
+
+
+class GateError(CurationError):
+    """A night does not pass its gates, and waits for a person."""
 
 
 class LeaseError(CurationError):

@@ -1,8 +1,8 @@
-"""Turn nested dataclasses of arrays and numbers into named arrays, and back."""
+"""Turn nested dataclasses of arrays, numbers and named arrays into named arrays, and back."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ def to_arrays(record: Any, prefix: str = "") -> dict[str, NDArray[Any]]:
         value = getattr(record, field.name)
         if is_dataclass(value):
             named |= to_arrays(value, f"{prefix}{field.name}.")
+        elif isinstance(value, Mapping):
+            named |= {f"{prefix}{field.name}.{key}": np.asarray(value[key]) for key in value}
         else:
             named[prefix + field.name] = np.asarray(value)
     return named
@@ -44,6 +46,9 @@ def from_arrays(kind: type[Record], named: Mapping[str, NDArray[Any]], prefix: s
         hint, name = hints[field.name], prefix + field.name
         if isinstance(hint, type) and is_dataclass(hint):
             values[field.name] = from_arrays(hint, named, f"{name}.")
+        elif get_origin(hint) in (dict, Mapping):
+            keys = (key for key in named if key.startswith(f"{name}."))
+            values[field.name] = {key.removeprefix(f"{name}."): named[key] for key in keys}
         elif hint in (int, float, bool):
             values[field.name] = hint(named[name])
         else:

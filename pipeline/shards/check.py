@@ -20,6 +20,8 @@ BATCH_ROWS = 1024
 CHUNK_BYTES = 16 * 2**20
 MAX_CLAIMS_BYTES = 256 * 2**20
 """Of a JSON file of the output; a million shards take a tenth."""
+MAX_FIRST = 10**8
+"""A larger number of the first shard is none that a night has."""
 _JUDGED = frozenset({"txt", "json"})
 """Members that have faults of their own."""
 
@@ -74,16 +76,20 @@ def check(output_uri: str, num_workers: int = 1, world_size: int = 1) -> Checked
         raise ShardError(f"{files.redact(output_uri)} must hold tars, got none; pack it first")
     counts: dict[str, int] = {}
     seen: Counter[str] = Counter()
-    problems = list(_numbering(tars, num_workers * world_size))
+    first = _first(output_uri)
+    problems = list(_numbering(tars, num_workers * world_size, first))
     for name in tars:
         problems += _shard_problems(files.join(output_uri, name), seen, counts)
+    earlier = {tar_name(number) for number in range(first)}
     for source, sizes in _claims(output_uri, tars):
-        problems += _size_problems(source, sizes, counts)
+        mine = {name: size for name, size in sizes.items() if name not in earlier}
+        problems += _size_problems(source, mine, counts)
     return Checked(tuple(problems), len(tars), sum(counts.values()))
 
 
-def _numbering(tars: list[str], num_readers: int) -> Iterator[Problem]:
-    for name in sorted({tar_name(number) for number in range(len(tars))} - set(tars)):
+def _numbering(tars: list[str], num_readers: int, first: int) -> Iterator[Problem]:
+    numbers = range(first, first + len(tars))
+    for name in sorted({tar_name(number) for number in numbers} - set(tars)):
         yield Problem(name, None, "missing-shard", "shard numbers must have no gap; pack again")
     if len(tars) < num_readers:
         detail = f"{len(tars)} shards for {num_readers} workers in all: make smaller shards"
@@ -138,6 +144,12 @@ def _sample_problems(sample: Sample, seen: Counter[str]) -> Iterator[tuple[str, 
             yield "executable-member", f"the loader may run what its {extension!r} member holds"
         elif extension not in _JUDGED and not is_loadable(extension, data):
             yield "undecodable-member", f"the loader skips the sample for its {extension!r} member"
+
+
+def _first(output_uri: str) -> int:
+    """Return the number of the first shard: a night numbers on from the nights before it."""
+    first = _load(files.join(output_uri, MANIFEST)).get("first", 0)
+    return first if isinstance(first, int) and 0 <= first < MAX_FIRST else 0
 
 
 def _claims(output_uri: str, tars: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

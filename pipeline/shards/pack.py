@@ -117,8 +117,19 @@ def write_shard(
     return stats
 
 
-def write_index(base_uri: str, stats: Sequence[Mapping[str, Any]]) -> None:
+def write_index(
+    base_uri: str, stats: Sequence[Mapping[str, Any]], earlier: Mapping[str, int] | None = None
+) -> None:
     """Write `sizes.json` and `uids.npy` over all committed shards.
+
+    Parameters
+    ----------
+    base_uri
+        Folder of the output.
+    stats
+        Of every shard, in any order.
+    earlier
+        Number of samples by tar name of shards in other folders that are read together with these.
 
     Raises
     ------
@@ -128,7 +139,7 @@ def write_index(base_uri: str, stats: Sequence[Mapping[str, Any]]) -> None:
     ordered = sorted(stats, key=lambda each: int(each["number"]))
     tables = [files.join(base_uri, rows_name(each["number"])) for each in ordered]
     write_uids(files.join(base_uri, UIDS), tables, sum(each["count"] for each in ordered))
-    sizes = {tar_name(each["number"]): each["count"] for each in ordered}
+    sizes = dict(earlier or {}) | {tar_name(each["number"]): each["count"] for each in ordered}
     files.write(files.join(base_uri, SIZES), _json(sizes))
 
 

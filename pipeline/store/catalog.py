@@ -37,7 +37,7 @@ class Fragment:
     @property
     def name(self) -> str:
         """A pure function of the shard's identity and the row range."""
-        return f"{self.shard.identity}-{self.start:09d}-{self.stop - self.start:05d}"
+        return name_of(self.shard.identity, self.start, self.stop)
 
     def listed(self) -> pa.Table:
         """Return the part of the shard's index that lists the samples of the fragment."""
@@ -46,6 +46,22 @@ class Fragment:
     def samples(self, caption: str | None) -> Iterator[Sample]:
         """Yield the samples of the fragment, in row order."""
         yield from read(self.shard, self.listed(), caption)
+
+
+def name_of(identity: str, start: int, stop: int) -> str:
+    """Return what the fragment with the rows `[start, stop)` of a shard is called."""
+    return f"{identity}-{start:09d}-{stop - start:05d}"
+
+
+def spans(num_rows: int, fragment_rows: int) -> list[tuple[int, int]]:
+    """Return the row ranges of the fragments of a shard.
+
+    Examples
+    --------
+    >>> spans(5, 2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    return [(a, min(a + fragment_rows, num_rows)) for a in range(0, num_rows, fragment_rows)]
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,7 @@ def build(
         uri, rows, fault = known[shard.identity]
         faults += [(shard.uri, fault)] if fault else []
         num_rows += rows
-        starts = range(0, rows, fragment_rows)
-        fragments += [Fragment(shard, uri, a, min(a + fragment_rows, rows)) for a in starts]
+        fragments += [Fragment(shard, uri, a, b) for a, b in spans(rows, fragment_rows)]
     return Catalog(tuple(fragments), num_rows, tuple(faults))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from pipeline.contract import Cleaner
-from pipeline.errors import SchemaError
+from pipeline.contract import Cleaner, Merging
+from pipeline.errors import SchemaError, ShardError
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step, num_promised
@@ -20,14 +20,16 @@ from pipeline.store.workspace import Step, num_promised
 def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> StoredRows:
     """Return `rows` with the columns of `cleaner`, from the workspace where they are known."""
     prototypes = hashlib.blake2b(rows.classes.embedding.tobytes(), digest_size=8).hexdigest()
-    corpus = [rows.classes.name, prototypes, rows.fragments]
+    corpus = [rows.classes.name, prototypes, rows.identity]
     reads = [step for step, _ in rows.steps]
     step = run.workspace.step(cleaner.name, [asdict(cleaner), corpus], reads)
     arrays = run.workspace.load_state(cleaner.name, step.key)
+    if rows.totals is not None:
+        rows = replace(rows, totals=replace(rows.totals, name=cleaner.name))
     if arrays is None:
         # one thread: the same sums on every machine, and no fight with the workers for cores
         with run.step(f"fit {cleaner.name}", num_rows) as advance, threadpool_limits(1):
-            fitted = cleaner.dump(cleaner.fit(rows))
+            fitted = cleaner.dump(fit(run, cleaner, rows))
             run.workspace.save_state(cleaner.name, step.key, fitted)
             # read back: a run that is continued scores with the very same arrays
             arrays = run.workspace.load_state(cleaner.name, step.key) or {}
@@ -41,6 +43,23 @@ def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> S
         for _, scored in run.engine.each(scorer, todo):
             advance(scored)
     return rows.beside(step, cleaner.adds.names)
+
+
+def fit(run: Run, cleaner: Cleaner[Any], rows: StoredRows) -> Any:
+    """Return what a cleaner learns from tonight's rows and from those of the nights before.
+
+    One that can merge what it knew with what it learns tonight never sees an earlier row again.
+    """
+    if not (rows.earlier and isinstance(cleaner, Merging)):
+        return cleaner.fit(rows)
+    step = rows.earlier[-1].step_of(cleaner.adds.names[0])
+    before = run.workspace.load_state(cleaner.name, step.key)
+    if before is None:
+        raise ShardError(
+            f"state {cleaner.name}-{step.key} of the night before must lie in the workspace, it "
+            "does not; curate anew with --rescore scores"
+        )
+    return cleaner.merge(cleaner.load(before), cleaner.fit(rows.alone()))
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ class Labeller:
         return table | {normal(entry.name): index for index, entry in enumerate(self.entries)}
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the classes."""
+        return frozenset(entry.name for entry in self.entries)
+
+    @cached_property
     def lengths(self) -> dict[str, list[int]]:
         """The lengths of the names that begin with a character, the longest first."""
         found: dict[str, set[int]] = {}
@@ -66,10 +71,14 @@ class Labeller:
         if self.source == "none":
             return None
         if self.source == "caption":
-            return self.named(normal((caption or "")[:SEARCHED_CHARS]))
+            return self.mention(caption)
         names = AUTO_FIELDS if self.source == "auto" else (self.source.removeprefix("field:"),)
         value = next((fields[name] for name in names if fields.get(name) is not None), None)
         return None if value is None else str(value)
+
+    def mention(self, caption: str | None) -> str | None:
+        """Return the name of a class that stands in a caption, or None."""
+        return self.named(normal((caption or "")[:SEARCHED_CHARS]))
 
     def named(self, text: str) -> str | None:
         """Return the longest name that stands in a text as whole words, the first of equals."""

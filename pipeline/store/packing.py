@@ -15,6 +15,7 @@ from pipeline.store.attach import Attached
 from pipeline.store.catalog import Catalog
 from pipeline.store.order import LISTED, PackSpec, Part, Sorter, Window, parts, windows
 from pipeline.store.packed import Packed
+from pipeline.store.place import Place
 from pipeline.store.run import Run
 from pipeline.store.settle import CountEmitted
 from pipeline.store.workspace import Step, key_of
@@ -25,6 +26,7 @@ class Piece:
     """One output shard."""
 
     number: int
+    """Position in the output."""
     parts: tuple[Part, ...]
     sources: tuple[tuple[Shard, ...], ...]
     """The source shards that the rows of each part come from."""
@@ -34,7 +36,7 @@ class Piece:
 class Packer:
     """Writes one output shard."""
 
-    output: str
+    place: Place
     ordered: Step
     """Holds the rows of every part in output order."""
     spec: PackSpec
@@ -44,7 +46,8 @@ class Packer:
     def __call__(self, piece: Piece) -> dict[str, Any]:
         table = pa.concat_tables([self.ordered.read(part.name) for part in piece.parts])
         samples, rows = self.samples(piece, table), table.drop_columns(list(LISTED))
-        return write_shard(self.output, piece.number, samples, rows, self.key, self.spec.attach)
+        place, number = self.place, self.place.first + piece.number
+        return write_shard(place.uri, number, samples, rows, self.key, self.spec.attach)
 
     def samples(self, piece: Piece, table: pa.Table) -> Iterator[tuple[int, Sample]]:
         """Yield the samples of a shard with their places, one source shard after the other."""
@@ -60,7 +63,7 @@ class Packer:
 
 def pack(
     run: Run,
-    output: str,
+    place: Place,
     catalog: Catalog,
     decided: Step | Attached,
     spec: PackSpec,
@@ -70,15 +73,16 @@ def pack(
     key = key_of(decided.key, vars(spec), catalog.identity)
     ordered = run.workspace.step("order", key)
     pieces, total = order(run, catalog, decided, spec, ordered)
-    packer = Packer(output, ordered, spec, caption, key)
-    with run.step("pack", total, output) as advance:
-        there = dict(run.engine.each(Packed(output, key), [piece.number for piece in pieces]))
+    numbers = [place.first + piece.number for piece in pieces]
+    packer = Packer(place, ordered, spec, caption, key)
+    with run.step("pack", total, place.uri) as advance:
+        there = dict(run.engine.each(Packed(place.uri, key), numbers))
         stats = [stat for stat in there.values() if stat is not None]
         advance(sum(stat["count"] for stat in stats))
         for _, stat in run.engine.each(packer, [p for p in pieces if there[p.number] is None]):
             stats.append(stat)
             advance(stat["count"])
-    write_index(output, stats)
+    write_index(place.uri, stats, place.earlier)
     return sorted(stats, key=lambda stat: stat["number"])
 
 

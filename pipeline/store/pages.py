@@ -8,17 +8,16 @@ from pipeline.report.page import About, render
 from pipeline.report.summary import Summary
 from pipeline.shards import files
 from pipeline.shards.index import read
-from pipeline.shards.manifest import REPORT
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.run import Run
 from pipeline.store.workspace import from_parquet
 
 
-def write_report(run: Run, output: str, catalog: Catalog, summary: Summary, about: About) -> None:
-    """Write `report.html` into the output."""
+def write_report(run: Run, uri: str, catalog: Catalog, summary: Summary, about: About) -> None:
+    """Write the report of a run."""
     gallery = Gallery(run, catalog)
     page = render(summary, about=about, thumbnail=gallery.pictures)
-    files.write(files.join(output, REPORT), page.encode())
+    files.write(uri, page.encode())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pipeline.shards import files
 from pipeline.shards.find import Shard
 from pipeline.shards.manifest import LEASE, LEDGER, MANIFEST, MARK, tar_name
 from pipeline.store.catalog import Catalog
+from pipeline.store.place import Place
 from pipeline.store.run import Run, versions
 from pipeline.store.workspace import Step, to_parquet
 
@@ -95,19 +96,19 @@ def claim(output: str, edition: Edition, shards: Sequence[Shard]) -> None:
         files.remove(manifest)
 
 
-def sweep(output: str, num_shards: int, num_ledgers: int) -> None:
-    """Delete shards and ledger files that an earlier, longer run has left."""
-    limits = {files.canonical(output): num_shards}
-    limits[files.canonical(files.join(output, LEDGER))] = num_ledgers
-    for uri in files.list_files(output):
+def sweep(place: Place, num_shards: int, num_ledgers: int) -> None:
+    """Delete shards and ledger files that an earlier run has left under other numbers."""
+    numbers = {files.canonical(place.uri): range(place.first, place.first + num_shards)}
+    numbers[files.canonical(files.join(place.uri, LEDGER))] = range(num_ledgers)
+    for uri in files.list_files(place.uri):
         folder, name = uri.rsplit("/", 1)
-        is_ours = folder in limits and OURS.fullmatch(name)
-        if is_ours and int(re.split(r"\D", name)[0]) >= limits[folder]:
+        is_ours = folder in numbers and OURS.fullmatch(name)
+        if is_ours and int(re.split(r"\D", name)[0]) not in numbers[folder]:
             files.remove(uri)
 
 
 def publish(
-    output: str,
+    place: Place,
     edition: Edition,
     stats: Sequence[dict[str, Any]],
     summary: Summary,
@@ -125,5 +126,6 @@ def publish(
         "captions_cut": captions_cut,
         "versions": versions(),
     }
+    manifest |= {"first": place.first} if place.first else {}
     text = json.dumps(manifest, indent=1, sort_keys=True)
-    files.write(files.join(output, MANIFEST), text.encode())
+    files.write(files.join(place.uri, MANIFEST), text.encode())

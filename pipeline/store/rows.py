@@ -1,4 +1,8 @@
-"""The corpus as cleaners see it: readable rows, column by column, from the steps' files."""
+"""The corpus as cleaners see it: readable rows, column by column, from the steps' files.
+
+The rows of a night stand beside those of the nights before it: a pass goes over all of them, but
+what it has found in the earlier ones is kept, wherever that can be (`store/totals.py`).
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract import Classes, Engine
-from pipeline.store.workspace import Step
+from pipeline.store.totals import Totals
+from pipeline.store.workspace import Step, key_of
 
 Statistic = TypeVar("Statistic")
 
@@ -32,6 +37,23 @@ class StoredRows:
     kept: tuple[str, ...] | None = None
     """What is left once the maps have added their columns; None = all."""
     maps: tuple[tuple[Callable[[Any, pa.Table], pa.Table], Any], ...] = ()
+    earlier: "tuple[StoredRows, ...]" = ()
+    """The rows of the nights before, in their order; what is selected and mapped here is there."""
+    totals: Totals | None = None
+    """Where the sums over earlier nights are kept; None = nowhere."""
+
+    @property
+    def identity(self) -> Any:
+        """What names the corpus: the fragments, and all that the earlier ones were read from."""
+        if not self.earlier:
+            return self.fragments
+        return [self.fragments, [rows.part(rows.names) for rows in self.earlier]]
+
+    def part(self, columns: Sequence[str]) -> str:
+        """Return what names the rows of one night, and the files that columns are read from."""
+        wanted = {*columns, "fault"}
+        keys = [step.key for step, held in self.steps if not wanted.isdisjoint(held)]
+        return key_of(self.fragments, keys)
 
     def select(self, *columns: str) -> "StoredRows":
         """Return the same rows with these columns only."""
@@ -48,7 +70,27 @@ class StoredRows:
         partial: Callable[[pa.Table], Statistic],
         merge: Callable[[Statistic, Statistic], Statistic],
     ) -> Statistic:
-        """Return the statistic of all rows: groups of fragments in tasks, then left to right."""
+        """Return the statistic of all rows: of the earlier nights first, then of tonight's."""
+        tonight = self._reduce(partial, merge)
+        if self.totals is None:
+            return tonight
+        views = [self.as_here(rows) for rows in self.earlier]
+        parts = [rows.part(self.names) for rows in (*views, self)]
+        known = self.totals.of([self.names, self.kept, self.maps, partial, merge], parts)
+        total = known.latest(type(tonight))
+        for rows in views[known.num_nights :]:
+            more = rows._reduce(partial, merge)
+            total = more if total is None else merge(total, more)
+        total = tonight if total is None else merge(total, tonight)
+        known.keep(total)
+        return total
+
+    def _reduce(
+        self,
+        partial: Callable[[pa.Table], Statistic],
+        merge: Callable[[Statistic, Statistic], Statistic],
+    ) -> Statistic:
+        """Return the statistic of tonight: groups of fragments in tasks, then left to right."""
         if self.engine is None:
             raise TypeError("rows inside a task cannot start a pass")
         starts = range(0, len(self.fragments), GROUP)
@@ -56,13 +98,25 @@ class StoredRows:
         reducer = Reducer(self.detached(), partial, merge)
         return reduce(merge, in_order(self.engine.each(reducer, groups)))
 
+    def alone(self) -> "StoredRows":
+        """Return the rows of tonight without those of the nights before."""
+        return replace(self, earlier=(), totals=None)
+
+    def as_here(self, rows: "StoredRows") -> "StoredRows":
+        """Return the rows of another night with what is selected and mapped here."""
+        return replace(rows, columns=self.names, kept=self.kept, maps=self.maps)
+
     def detached(self) -> "StoredRows":
-        """Return the same rows fit to travel into a task, where no pass can be started."""
-        return replace(self, fragments=(), engine=None)
+        """Return the rows of tonight fit to travel into a task, where no pass can be started."""
+        return replace(self.alone(), fragments=(), engine=None)
 
     def beside(self, step: Step, columns: Sequence[str]) -> "StoredRows":
         """Return the same rows with the columns of one more step."""
         return replace(self, steps=(*self.steps, (step, tuple(columns))))
+
+    def step_of(self, column: str) -> Step:
+        """Return the step that holds a column of tonight's rows."""
+        return next(step for step, held in self.steps if column in held)
 
     def read(self, fragment: str) -> pa.Table:
         """Return the readable rows of a fragment, with the columns of every map added."""

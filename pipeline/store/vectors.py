@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +33,9 @@ class VectorSpec:
     with its rows by position, as clip-retrieval and DataComp write them.
     """
 
-    image: str
-    """Image vectors."""
-    text: str | None = None
+    image: str | tuple[str, ...]
+    """Image vectors: a pattern, or every file by name."""
+    text: str | tuple[str, ...] | None = None
     """Text vectors; null = the corpus has none."""
     classes: str
     """`.npy` of `(k, d)` text vectors of the classes, in the order of the class file."""
@@ -44,11 +45,35 @@ class VectorSpec:
         return [uri for where in (self.image, self.text) for uri in found(where)]
 
 
-def found(where: str | None) -> list[str]:
+def found(where: str | tuple[str, ...] | None) -> list[str]:
     """Return the files of a place, without the name of the array; none for a column."""
+    if isinstance(where, tuple):
+        return [each.partition("#")[0] for each in where]
     if where is None or where.startswith("column:"):
         return []
     return expand(where.partition("#")[0])
+
+
+def narrowed(spec: VectorSpec, shards: Sequence[str], among: Sequence[str]) -> VectorSpec:
+    """Return where the vectors of some shards lie, given all shards that the files are aligned to.
+
+    Raises
+    ------
+    RecipeError
+        If there are more or fewer files than shards in all.
+    """
+    chosen: dict[str, Any] = {}
+    for name in ("image", "text"):
+        where = getattr(spec, name)
+        if file := file_of(where, among):
+            array = array_of(where)
+            chosen[name] = tuple(f"{file[uri]}#{array}" if array else file[uri] for uri in shards)
+    return replace(spec, **chosen)
+
+
+def array_of(where: str | tuple[str, ...]) -> str:
+    """Return the name of the array in the files of a place; empty for `.npy`."""
+    return (where if isinstance(where, str) else where[0]).partition("#")[2]
 
 
 def num_dims(spec: VectorSpec) -> int:
@@ -91,7 +116,7 @@ def aligned(spec: VectorSpec, catalog: Catalog, todo: Sequence[Fragment]) -> lis
     return [Aligned(f, image.get(f.shard.uri), text.get(f.shard.uri)) for f in todo]
 
 
-def file_of(where: str | None, shards: Sequence[str]) -> dict[str, str]:
+def file_of(where: str | tuple[str, ...] | None, shards: Sequence[str]) -> dict[str, str]:
     """Return the file of every shard, by their order; nothing for a column."""
     uris = found(where)
     if uris and len(uris) != len(shards):
@@ -122,11 +147,13 @@ class Take:
         self.step.write(item.fragment.name, table)
         return len(table)
 
-    def rows(self, where: str, uri: str | None, fragment: Fragment) -> NDArray[np.float32]:
+    def rows(
+        self, where: str | tuple[str, ...], uri: str | None, fragment: Fragment
+    ) -> NDArray[np.float32]:
         """Return the `(n, d)` vectors of a fragment, from a file or from a column of its shard."""
         if uri is None:
-            return from_column(where, fragment, self.num_dims)
-        found = load_rows(uri, where.partition("#")[2], fragment.start, fragment.stop)
+            return from_column(str(where), fragment, self.num_dims)
+        found = load_rows(uri, array_of(where), fragment.start, fragment.stop)
         if found.shape[1] != self.num_dims:
             raise SchemaError(f"{uri} {other_dims(found.shape[1], self.num_dims)}")
         return np.asarray(found, np.float32)

@@ -16,7 +16,6 @@ from pipeline.store.classes import load_entries
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
 
-PENDING = {"jobs.nightly"}
 """Modules that manifests name and that are still to be written."""
 
 FOREIGN = {"alpine/k8s:1.34.1"}
@@ -41,9 +40,6 @@ def check_job(words: list[str]) -> None:
     """Check a line `python -m jobs.NAME ...`."""
     assert words[:2] == ["python", "-m"]
     module, *arguments = words[2:]
-    if module in PENDING:
-        assert importlib.util.find_spec(module) is None, f"take {module} off the list PENDING"
-        return
     assert {word for word in arguments if word.startswith("--")} <= job_options(module)
 
 
@@ -61,11 +57,6 @@ def test_jobs_name_modules_and_options_that_exist(jobs):
         check_job(shlex.split(spec["entrypoint"]))
 
     assert len(jobs) == 3
-
-
-def test_pending_modules_are_named_only_while_they_are_missing():
-    for module in PENDING:
-        assert importlib.util.find_spec(module) is None, f"take {module} off the list PENDING"
 
 
 def test_jobs_read_the_recipe_that_is_mounted(jobs, documents):

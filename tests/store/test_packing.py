@@ -18,6 +18,7 @@ from pipeline.shards.pack import plan
 from pipeline.store import catalog as catalogs
 from pipeline.store.order import PackSpec, parts, windows
 from pipeline.store.packing import pack
+from pipeline.store.place import Place
 from pipeline.store.workspace import Step
 
 SPEC = PackSpec(shard_rows=10, window_rows=17)
@@ -31,7 +32,7 @@ def emitted(decided):
 
 
 def pack_all(run, decided, output, spec=SPEC):
-    return pack(run, str(output), decided.catalog, decided.step, spec, "auto")
+    return pack(run, Place(str(output)), decided.catalog, decided.step, spec, "auto")
 
 
 def source_keys(samples):
@@ -198,7 +199,8 @@ class Counted(Step):
 def test_a_ledger_is_read_once_however_many_shards_its_window_has(run, decided, tmp_path):
     step = Counted(decided.step.uri, decided.step.key)
 
-    stats = pack(run, str(tmp_path / "out"), decided.catalog, step, PackSpec(shard_rows=2), "auto")
+    place, spec = Place(str(tmp_path / "out")), PackSpec(shard_rows=2)
+    stats = pack(run, place, decided.catalog, step, spec, "auto")
 
     assert len(stats) > 10
     assert set(step.reads) == set(decided.catalog.identity)

@@ -1,0 +1,175 @@
+"""A night: curate what has arrived since the last one, and publish it unless a gate forbids.
+
+The whole way of a night top to bottom; the way of its rows is `curate.judge` and `curate.emit`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pipeline.contract import Engine
+from pipeline.corpus import Corpus, gather
+from pipeline.curate import Judged, Outcome, about, emit, judge, since
+from pipeline.drift.gates import Violation
+from pipeline.errors import GateError
+from pipeline.opening import begin
+from pipeline.recipe import Recipe
+from pipeline.shards import files
+from pipeline.shards.manifest import REPORT, tar_name
+from pipeline.store.fence import Fence
+from pipeline.store.generations import announce, place_of
+from pipeline.store.label import Labeller
+from pipeline.store.lease import LEASE_S, hold
+from pipeline.store.nights import Kept, Night, Nights, published
+from pipeline.store.pages import write_report
+from pipeline.store.profiles import look, profile
+from pipeline.store.publish import claimable
+from pipeline.store.run import Run, Track
+from pipeline.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """What became of a night."""
+
+    night: Night | None
+    """None where nothing was new."""
+    outcome: Outcome | None
+    """What was curated; None where there was nothing to do."""
+    output: str
+    """Folder of the night."""
+
+
+def nightly(  # noqa: PLR0913  (where to work, and how)
+    recipe: Recipe,
+    workspace: str,
+    output: str,
+    engine: Engine,
+    track: Track,
+    *,
+    name: str,
+    rescore: bool = False,
+    override: str | None = None,
+    lease_s: float = LEASE_S,
+) -> Tonight:
+    """Curate what no night before has taken, and publish it as a generation of its own.
+
+    The same call after a crash continues the night with the shards that it began with. Rows of
+    earlier nights keep their decisions.
+
+    Parameters
+    ----------
+    recipe
+        What to do; its source is where the crawler writes.
+    workspace, output
+        Folders on any fsspec store: all state, and the generations of all nights.
+    engine
+        Where the work is done.
+    track
+        Shows the progress of a step.
+    name
+        Of the night, and of its folder in the output.
+    rescore
+        Curate all shards of all nights anew, from their vectors; the night then stands for all.
+    override
+        Why the night is published whatever the gates say; it is written down.
+    lease_s
+        Seconds without a sign of life after which another run may take the output over.
+
+    Raises
+    ------
+    GateError
+        If the night must not be published; all that was found is kept.
+    CurationError
+        If the recipe, a shard or a store is at fault, or another run writes the output.
+    """
+    corpus = gather(recipe)
+    run = Run(name, Workspace(workspace), engine.within(recipe.limits), track)
+    nights = Nights(run.workspace)
+    claimable(output, corpus.shards)
+    files.tidy(workspace)
+    with hold(run, output, lease_s) as fence:
+        # what is new is told by content; the shards of a night never change once it has begun
+        night, corpus = begin(run, corpus, nights, blank(recipe, name, replaces=rescore))
+        if night.state == "published" or not night.shards:
+            announce(output, published(nights.all()))
+            return Tonight(night if night.shards else None, None, files.join(output, name))
+        made = curate_night(run, recipe, corpus, night, fence, override)
+        announce(output, published(nights.all()))
+    return Tonight(nights.find(name), made, made.output)
+
+
+def curate_night(
+    run: Run, recipe: Recipe, corpus: Corpus, night: Night, fence: Fence, override: str | None
+) -> Outcome:
+    """Curate the shards of a night beside the nights before; its record makes it stand."""
+    started, nights = datetime.now(timezone.utc), Nights(run.workspace)
+    history = [] if night.replaces else published(nights.all())
+
+    # judge: tonight's rows, with what the nights before have taught
+    judged = judge(run, recipe, corpus, history)
+    night = described(night, judged)
+
+    # gates: what does not look like the nights before waits for a person
+    labeller = Labeller(recipe.source.label, corpus.entries)
+    tonight = profile(run, judged.rows, judged.decided, recipe.policy, labeller)
+    seen = look(nights, recipe.gates, tonight, night.name, history)
+    why = [violation.message for violation in seen.violations]
+    if why and override is None:
+        report, told = nights.uri(night.name, REPORT), about(run, recipe, judged, corpus, started)
+        write_report(run, report, judged.catalog, judged.summary, told)
+        nights.save(night.changed("held", *why))
+        raise GateError(refusal(night.name, seen.violations, report))
+
+    # emit: a generation of its own
+    place = place_of(fence.output, night.name, history)
+    stats = emit(run, recipe, corpus, judged, fence, place, started)
+    sizes = {tar_name(stat["number"]): int(stat["count"]) for stat in stats}
+    position = 1 + max(other.position for other in nights.all())
+    stands = {"sizes": sizes, "first": place.first, "position": position}
+    told_why = [*why, *filter(None, [override])]
+    fence.check()
+    nights.save(night.model_copy(update=stands).changed("published", *told_why))
+    return Outcome(
+        output=place.uri,
+        report=files.join(place.uri, REPORT),
+        summary=judged.summary,
+        shards=tuple(sizes.values()),
+        seconds=since(started),
+        timings=tuple(run.timings),
+    )
+
+
+def blank(recipe: Recipe, name: str, *, replaces: bool) -> Night:
+    """Return a night that has taken nothing yet."""
+    return Night(
+        name=name,
+        recipe=recipe.to_yaml(),
+        space="",
+        fragment_rows=recipe.source.fragment_rows,
+        shards=(),
+        replaces=replaces,
+    )
+
+
+def described(night: Night, judged: Judged) -> Night:
+    """Return a night with where its rows lie and what was decided."""
+    rows = Counter[str]()
+    for fragment in judged.catalog.fragments:
+        rows[fragment.shard.identity] += fragment.stop - fragment.start
+    shards = [s.model_copy(update={"rows": rows[s.identity]}) for s in night.shards]
+    steps = [Kept(uri=s.uri, key=s.key, columns=columns) for s, columns in judged.rows.steps]
+    decided = Kept(uri=judged.decided.uri, key=judged.decided.key, columns=())
+    known = {"shards": tuple(shards), "steps": tuple(steps), "decided": decided}
+    actions = dict(sorted(judged.summary.actions.items()))
+    return night.model_copy(update={**known, "space": judged.space, "actions": actions})
+
+
+def refusal(name: str, violations: Sequence[Violation], report: str) -> str:
+    """Return why a night is not published, and what can be done."""
+    told = "; ".join(violation.message for violation in violations)
+    return (
+        f"night {name} is held: {told}; its report is {files.redact(report)}; then either "
+        f'winnow publish {name} --override "REASON" or winnow discard {name} --because "REASON"'
+    )

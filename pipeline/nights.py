@@ -1,0 +1,137 @@
+"""Commands of nights: `winnow nightly | nights | publish | discard | rollback | diff | gc`."""
+
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from pipeline import amend, show_nights
+from pipeline.errors import RecipeError
+from pipeline.night import nightly as curate_night
+from pipeline.options import (
+    Address,
+    ClassFile,
+    Cpus,
+    EngineName,
+    Gpus,
+    Lease,
+    OutputUri,
+    Policy,
+    RecipeFile,
+    Settings,
+    Source,
+    WorkspaceUri,
+    make_engine,
+    overrides,
+)
+from pipeline.progress import track
+from pipeline.recipe import load_recipe
+from pipeline.store import garbage
+from pipeline.store.lease import LEASE_S
+from pipeline.store.nights import Nights
+from pipeline.store.profiles import stored
+from pipeline.store.workspace import Workspace
+from pipeline.submit import NIGHT
+from pipeline.terminal import Terminal
+
+console = Terminal()
+NightName = Annotated[str, typer.Argument(help="Name of a night, as `winnow nights` lists it.")]
+Because = Annotated[str, typer.Option(help="Why; it is written down.")]
+
+
+def nightly(  # noqa: PLR0913  (one parameter per option)
+    recipe: RecipeFile,
+    workspace: WorkspaceUri,
+    output: OutputUri,
+    night: Annotated[str | None, typer.Option(help="Name of the night; default today.")] = None,
+    source: Source = None,
+    classes: ClassFile = None,
+    policy: Policy = None,
+    settings: Settings = None,
+    engine: EngineName = "ray",
+    address: Address = None,
+    gpus: Gpus = 0,
+    cpus: Cpus = 0,
+    lease: Lease = LEASE_S,
+    *,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Curate all nights anew from their vectors.")
+    ] = False,
+) -> None:
+    """Curate what no night before has taken; exit 3 if a gate forbids to publish it."""
+    name = night or f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    if not NIGHT.fullmatch(name):
+        raise RecipeError(f"--night {name!r} must be letters, digits, '.', '_' and '-'")
+    loaded = load_recipe(recipe, overrides(source, classes, policy, settings))
+    made = curate_night(
+        loaded,
+        workspace,
+        output,
+        make_engine(engine, address, gpus, cpus),
+        track(),
+        name=name,
+        rescore=rescore,
+        lease_s=lease,
+    )
+    show_nights.tonight(console, made, name)
+
+
+def nights(workspace: Annotated[str, typer.Argument(help="Workspace of the nights.")]) -> None:
+    """List every night: its state, rows and decisions, and why it was held."""
+    show_nights.listed(console, Nights(Workspace(workspace)).all(), workspace)
+
+
+def publish(
+    night: NightName,
+    workspace: WorkspaceUri,
+    output: OutputUri,
+    override: Because,
+    engine: EngineName = "ray",
+    address: Address = None,
+) -> None:
+    """Publish a night that is held or was withdrawn; the reason is written down."""
+    chosen = make_engine(engine, address)
+    made = amend.publish(workspace, output, chosen, track(), name=night, because=override)
+    show_nights.tonight(console, made, night)
+
+
+def discard(night: NightName, workspace: WorkspaceUri, output: OutputUri, because: Because) -> None:
+    """Decide that a held night is never published; its shards do not come again."""
+    amend.discard(workspace, output, track(), name=night, because=because)
+    console.print(f"night {night} is discarded", markup=False)
+
+
+def rollback(
+    night: NightName, workspace: WorkspaceUri, output: OutputUri, because: Because
+) -> None:
+    """Make an earlier night the latest; the nights after it are withdrawn, not deleted."""
+    gone = amend.roll_back(workspace, output, track(), name=night, because=because)
+    names = ", ".join(night.name for night in gone) or "none"
+    console.print(f"night {night} is the latest; withdrawn: {names}", markup=False)
+
+
+def diff(
+    one: NightName,
+    other: NightName,
+    workspace: WorkspaceUri,
+) -> None:
+    """Show how two nights differ: volumes, decisions, scores, hosts, classes."""
+    kept = Nights(Workspace(workspace))
+    profiles = [stored(kept, kept.find(name).name) for name in (one, other)]
+    show_nights.diff(console, one, profiles[0], other, profiles[1])
+
+
+def gc(
+    workspace: WorkspaceUri,
+    output: Annotated[str | None, typer.Option(help="Delete old generations there too.")] = None,
+    *,
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; else only tell.")] = False,
+) -> None:
+    """Tell what no night needs any more, and with --delete delete it."""
+    found = garbage.find(workspace, output)
+    show_nights.waste(console, found, is_deleted=delete)
+    for waste in found if delete else ():
+        waste.remove()
+
+
+COMMANDS = (nightly, nights, publish, discard, rollback, diff, gc)

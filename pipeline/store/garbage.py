@@ -1,0 +1,97 @@
+"""What a workspace and an output of nights can do without.
+
+Kept is whatever a night needs that stands, waits for a person or is under way, and whatever a run
+that is no night has used. Sums over earlier nights are kept for the last two: without them the
+next night goes over all rows once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.shards import files
+from pipeline.shards.fields import parse_object
+from pipeline.shards.listing import list_folder, list_stats
+from pipeline.store.nights import TOTALS, Night, Nights, published
+from pipeline.store.workspace import Workspace
+
+KEPT_TOTALS = 2
+"""Nights whose sums are kept: after one is withdrawn, the next goes on from the one before."""
+
+
+@dataclass(frozen=True)
+class Waste:
+    """A folder that nobody needs."""
+
+    uri: str
+    why: str
+    num_files: int
+    num_bytes: int
+
+    def remove(self) -> None:
+        """Delete every file of it."""
+        for uri in files.list_files(self.uri):
+            files.remove(uri)
+
+
+def find(workspace: str, output: str | None = None) -> list[Waste]:
+    """Return what can be deleted, the largest first; nothing is changed.
+
+    Parameters
+    ----------
+    workspace
+        Of the nights.
+    output
+        Of the nights; None = leave their generations alone.
+    """
+    nights = Nights(Workspace(workspace)).all()
+    found = [*steps(workspace, nights), *totals(workspace, nights)]
+    found += generations(output, nights) if output else []
+    waste = [measured(uri, why) for uri, why in found]
+    return sorted((w for w in waste if w.num_files), key=lambda w: (-w.num_bytes, w.uri))
+
+
+def steps(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
+    """Yield the folders of steps and states that no night and no run refers to."""
+    standing = {night.name for night in published(nights)}
+    gone = {n.name for n in nights if n.state in ("discarded", "left")}
+    gone |= {n.name for n in nights if n.state == "published"} - standing
+    needed = {held.uri for n in nights if n.name not in gone for held in n.steps}
+    needed |= {n.decided.uri for n in nights if n.name not in gone and n.decided}
+    needed |= set(noted(workspace, {n.name for n in nights if n.state in ("published", *gone)}))
+    keys = {uri.rpartition("-")[2] for uri in needed}
+    for kind in ("steps", "states"):
+        for uri in list_folder(files.join(workspace, kind))[1]:
+            name, _, key = uri.rpartition("/")[2].rpartition("-")
+            if key not in keys and name != "classes":
+                yield uri, f"{kind[:-1]} of no night that stands or waits"
+
+
+def noted(workspace: str, ended: set[str]) -> Iterator[str]:
+    """Yield the folders of steps that the notes of runs name, but for nights that have ended."""
+    folder = files.join(workspace, "runs")
+    notes = [uri for uri in files.list_files(folder) if uri.rsplit("/", 2)[-2] not in ended]
+    for data in files.read_many(notes):
+        yield str((parse_object(data or b"") or {}).get("uri", ""))
+
+
+def totals(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
+    """Yield the folders of sums that the next night does not go on from."""
+    names = [night.name for night in published(nights)]
+    for night in nights:
+        if night.name not in names[-KEPT_TOTALS:] and night.state not in ("open", "held"):
+            yield Nights(Workspace(workspace)).uri(night.name, TOTALS), "sums of an earlier night"
+
+
+def generations(output: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
+    """Yield the folders of nights that stand no longer."""
+    standing = {night.name for night in published(nights)}
+    for night in nights:
+        if night.sizes and night.name not in standing:
+            why = night.state if night.state != "published" else "replaced by a later night"
+            yield files.join(output, night.name), f"generation that is {why}"
+
+
+def measured(uri: str, why: str) -> Waste:
+    """Return a folder with what it holds."""
+    found = list_stats(uri)
+    return Waste(uri, why, len(found), sum(stat.size for stat in found.values()))

@@ -1,0 +1,201 @@
+"""What every night has curated: one file a night, which says all that the next one must know."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.contract import Classes, Engine
+from pipeline.embed.spec import EncoderSpec, identity
+from pipeline.errors import RecipeError, SchemaError
+from pipeline.shards import files
+from pipeline.store.catalog import name_of, spans
+from pipeline.store.rows import StoredRows
+from pipeline.store.run import Run
+from pipeline.store.totals import Totals
+from pipeline.store.vectors import VectorSpec
+from pipeline.store.workspace import Step, Workspace, key_of
+
+State = Literal["open", "held", "published", "withdrawn", "discarded", "left"]
+SEEN = ("held", "published", "withdrawn", "discarded")
+"""Nights whose shards do not come again; those of an unfinished one go to the next."""
+FOLDER = "nights"
+RECORD = "night.json"
+TOTALS = "totals"
+"""Folder of a night with the sums of all passes over the nights up to it."""
+
+
+class Strict(BaseModel):
+    """A part of a record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Taken(Strict):
+    """A source shard that a night has taken."""
+
+    uri: str
+    identity: str
+    digest: str
+    """Of its content: the same bytes under another name are not taken again."""
+    rows: int = 0
+
+
+class Kept(Strict):
+    """The files of one step of a night."""
+
+    uri: str
+    key: str
+    columns: tuple[str, ...]
+
+    def step(self) -> Step:
+        """Return the step."""
+        return Step(self.uri, self.key)
+
+
+class Night(Strict):
+    """One night."""
+
+    name: str
+    state: State = "open"
+    recipe: str
+    """As it was, with every default."""
+    space: str
+    """What vectors and labels mean: nights of another encoder or other classes do not add up."""
+    fragment_rows: int
+    shards: tuple[Taken, ...]
+    repeated: tuple[Taken, ...] = ()
+    """Shards with the bytes of one that was taken before; nothing of them is read."""
+    replaces: bool = False
+    """Whether it stands for all nights before it as well."""
+    position: int = 0
+    """Among the published nights, from 1; 0 = it is none."""
+    first: int = 0
+    """Number of its first output shard."""
+    sizes: dict[str, int] = {}
+    """Number of samples by tar name."""
+    actions: dict[str, int] = {}
+    steps: tuple[Kept, ...] = ()
+    """Where the columns of its rows lie."""
+    decided: Kept | None = None
+    why: tuple[str, ...] = ()
+    """Every gate that held it, and what people have said when they changed its state."""
+
+    @property
+    def fragments(self) -> tuple[str, ...]:
+        """The names of its fragments, in order."""
+        return tuple(
+            name_of(shard.identity, start, stop)
+            for shard in self.shards
+            for start, stop in spans(shard.rows, self.fragment_rows)
+        )
+
+    def changed(self, state: State, *why: str) -> "Night":
+        """Return the night in another state, and why."""
+        return self.model_copy(update={"state": state, "why": (*self.why, *why)})
+
+    @property
+    def num_rows(self) -> int:
+        """The rows of all its shards."""
+        return sum(shard.rows for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The nights of a workspace."""
+
+    workspace: Workspace
+
+    def uri(self, name: str, file: str = RECORD) -> str:
+        """Return a file of a night."""
+        return files.join(self.workspace.uri, FOLDER, name, file)
+
+    def all(self) -> list[Night]:
+        """Return every night, by name.
+
+        Raises
+        ------
+        SchemaError
+            If the file of one is damaged.
+        """
+        folder = files.join(self.workspace.uri, FOLDER)
+        uris = [uri for uri in files.list_files(folder) if uri.endswith(f"/{RECORD}")]
+        return [parse(uri, data) for uri, data in zip(uris, files.read_many(uris), strict=True)]
+
+    def find(self, name: str) -> Night:
+        """Return a night.
+
+        Raises
+        ------
+        RecipeError
+            If there is none of this name.
+        """
+        found = {night.name: night for night in self.all()}
+        if name not in found:
+            known = ", ".join(sorted(found)[-5:]) or "none yet"
+            raise RecipeError(f"night {name!r} is not in {self.workspace.uri} (the last: {known})")
+        return found[name]
+
+    def save(self, night: Night) -> None:
+        """Write the file of a night."""
+        text = night.model_dump_json(indent=1, exclude_defaults=True)
+        files.write(self.uri(night.name), text.encode())
+
+
+def parse(uri: str, data: bytes | None) -> Night:
+    """Return the night that a file holds, or raise a SchemaError."""
+    try:
+        return Night.model_validate_json(data or b"")
+    except ValidationError as error:
+        raise SchemaError(
+            f"{files.redact(uri)} is damaged; it says what a night has curated: put it back from "
+            "a copy, or delete it to curate that night's shards again"
+        ) from error
+
+
+def every(nights: Sequence[Night]) -> list[Night]:
+    """Return the published nights in order, those as well that a later one stands for."""
+    return sorted((n for n in nights if n.state == "published"), key=lambda n: n.position)
+
+
+def published(nights: Sequence[Night]) -> list[Night]:
+    """Return the nights that stand, in the order in which they were published."""
+    standing = every(nights)
+    last = max((i for i, night in enumerate(standing) if night.replaces), default=0)
+    return standing[last:]
+
+
+def rows_of(night: Night, engine: Engine, classes: Classes) -> StoredRows:
+    """Return the rows of a night, with the columns that its cleaners have added."""
+    steps = tuple((held.step(), held.columns) for held in night.steps)
+    return StoredRows(engine, classes, night.fragments, steps)
+
+
+def space_of(spec: EncoderSpec | VectorSpec, classes: Classes) -> str:
+    """Return what names the meaning of vectors and labels."""
+    encoder = asdict(spec) if isinstance(spec, VectorSpec) else identity(spec)
+    prototypes = blake2b(classes.embedding.tobytes(), digest_size=8).hexdigest()
+    return key_of(encoder, classes.name, prototypes)
+
+
+def after(run: Run, rows: StoredRows, history: Sequence[Night], space: str) -> StoredRows:
+    """Return the rows of tonight, which `run` is named after, beside those of the nights before.
+
+    Raises
+    ------
+    RecipeError
+        If tonight's vectors or labels mean something else than those of a night before.
+    """
+    for night in history:
+        if night.space != space:
+            raise RecipeError(
+                f"night {night.name} was curated with another encoder, other vectors or other "
+                "classes than the recipe names; keep them, or curate everything anew with "
+                "--rescore scores"
+            )
+    earlier = tuple(rows_of(night, run.engine, rows.classes) for night in history)
+    names, nights = [*(night.name for night in history), run.id], Nights(run.workspace)
+    totals = Totals(tuple(nights.uri(name, TOTALS) for name in names))
+    return replace(rows, earlier=earlier, totals=totals)

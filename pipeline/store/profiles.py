@@ -1,0 +1,104 @@
+"""The profile of a night, and what it looks like beside the nights before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.drift.changes import Change, changes
+from pipeline.drift.gates import Gates, Violation, violations
+from pipeline.drift.hosts import host_of
+from pipeline.drift.profile import Profile
+from pipeline.policy.rules import Policy
+from pipeline.shards import files
+from pipeline.store.label import Labeller
+from pipeline.store.nights import Night, Nights
+from pipeline.store.rows import GROUP, StoredRows
+from pipeline.store.run import Run
+from pipeline.store.workspace import Step, from_parquet, to_parquet
+
+PROFILE = "profile.parquet"
+"""What the profile of a night is called, beside its record."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A night beside the nights before."""
+
+    tonight: Profile
+    reference: Profile
+    nights: tuple[str, ...]
+    """Whose rows the reference are."""
+    changes: tuple[Change, ...]
+    violations: tuple[Violation, ...]
+    """Gates that the night does not pass."""
+
+
+def look(
+    nights: Nights, gates: Gates, tonight: Profile, name: str, history: Sequence[Night]
+) -> Seen:
+    """Keep the profile of a night and hold it against the nights before."""
+    files.write(nights.uri(name, PROFILE), to_parquet(tonight.to_table()))
+    before = [night.name for night in history][-gates.reference_nights :]
+    reference = Profile.total([stored(nights, other) for other in before])
+    found = changes(reference, tonight) if reference.rows else []
+    refused = violations(gates, tonight, reference if reference.rows else None)
+    return Seen(tonight, reference, tuple(before), tuple(found), tuple(refused))
+
+
+def stored(nights: Nights, name: str) -> Profile:
+    """Return the profile of a night that was judged.
+
+    Raises
+    ------
+    SchemaError
+        If its file is damaged or missing.
+    """
+    return Profile.from_table(from_parquet(nights.uri(name, PROFILE)))
+
+
+def profile(
+    run: Run, rows: StoredRows, decided: Step, policy: Policy, labeller: Labeller
+) -> Profile:
+    """Return the profile of tonight's rows."""
+    starts = range(0, len(rows.fragments), GROUP)
+    groups = [rows.fragments[start : start + GROUP] for start in starts]
+    task = Profiler(rows.detached(), decided, tuple(policy.thresholds), labeller)
+    found = dict(run.engine.each(task, groups))
+    return Profile.total([Profile.from_table(found[number]) for number in range(len(groups))])
+
+
+@dataclass(frozen=True)
+class Profiler:
+    """Counts the rows of a group of fragments."""
+
+    rows: StoredRows
+    decided: Step
+    columns: tuple[str, ...]
+    labeller: Labeller
+
+    def __call__(self, fragments: Sequence[str]) -> pa.Table:
+        return Profile.total(map(self.of, fragments)).to_table()
+
+    def of(self, fragment: str) -> Profile:
+        """Return the profile of one fragment."""
+        ledger = self.decided.read(fragment)
+        source = self.rows.stored(fragment, ["fields", "caption"])
+        tags = [
+            self.tags(*each)
+            for each in zip(
+                *(ledger[c].to_pylist() for c in ("label", "new_label")),
+                source["caption"].to_pylist(),
+                strict=True,
+            )
+        ]
+        table = ledger.append_column("host", host_of(source["fields"]))
+        table = table.append_column("tags", pa.array(tags, pa.list_(pa.string())))
+        names = self.rows.classes.name
+        return Profile.of(table, classes=names, columns=self.columns)
+
+    def tags(self, label: str | None, new: str | None, caption: str | None) -> list[str]:
+        """Return the classes that a row shows: by its label, its new one, and its caption."""
+        said = self.labeller.find(self.labeller.mention(caption))
+        named = None if said is None else self.labeller.entries[said].name
+        return sorted({name for name in (label, new, named) if name in self.labeller.names})
