@@ -31,9 +31,9 @@ class Corpus:
     """All shards that `path` names, where the corpus is some of them: those of one night."""
 
     def key(self, recipe: Recipe) -> str:
-        """Return what names a run of a recipe over this corpus; its limits change no result."""
+        """Return what names a run of a recipe over this corpus: not its limits or gates."""
         identities = [shard.identity for shard in self.shards]
-        named = recipe.model_copy(update={"limits": Limits()}).to_yaml()
+        named = recipe.model_copy(update={"limits": Limits()}).to_yaml(leave_out={"gates"})
         return key_of(named, self.entries, self.told.digest, identities)
 
     def only(self, shards: Sequence[Shard]) -> "Corpus":

@@ -1,5 +1,6 @@
 """The recipe: one strict YAML file that says what to do, never where it runs."""
 
+from collections.abc import Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pipeline import strict_yaml
 from pipeline.cleaners import CLEANERS, DEFAULT
 from pipeline.contract import DEFAULT_LIMITS, Limits
+from pipeline.drift.gates import Gates, MaxDrift, Range
 from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.policy.presets import PRESETS
@@ -69,6 +71,8 @@ class Recipe(Strict):
     """How the output is cut and shuffled."""
     limits: Limits = DEFAULT_LIMITS
     """What a run bears before it gives up."""
+    gates: Gates = Gates()
+    """What a night must look like to be published."""
 
     @field_validator("encoder", "vectors", "pack", "limits", mode="before")
     @classmethod
@@ -106,9 +110,9 @@ class Recipe(Strict):
             return PRESETS[value]
         return value
 
-    def to_yaml(self) -> str:
-        """Return the recipe with every default written out."""
-        raw = self.model_dump(mode="json", exclude={"cleaners"})
+    def to_yaml(self, leave_out: Set[str] = frozenset()) -> str:
+        """Return the recipe with every default written out, but for some keys."""
+        raw = self.model_dump(mode="json", exclude={"cleaners", *leave_out})
         raw["cleaners"] = [{cleaner.name: asdict(cleaner)} for cleaner in self.cleaners]
         return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
 
@@ -183,7 +187,11 @@ def complaint(item: Any) -> str:
     """Return one validation error in our words."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        owners = {"source": (SourceSpec,), "policy": (Policy, Drop, DropEmpty, Relabel)}
+        owners = {
+            "source": (SourceSpec,),
+            "policy": (Policy, Drop, DropEmpty, Relabel),
+            "gates": (Gates, MaxDrift, Range),
+        }
         kinds = owners.get(str(item["loc"][0]), (Recipe,)) if len(item["loc"]) > 1 else (Recipe,)
         known = [name for kind in kinds for name in kind.model_fields]
         return f"unknown key {quoted(key)}{did_you_mean(str(item['loc'][-1]), known)}"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.report.ledger import scores
+from pipeline.ledger import scores
 
 DOUBT: Final = 0.5
 """Probability of a wrong label above which a cleaner doubts it."""

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.ledger import exploded, scores, text_values
 from pipeline.report.deciding import Choice, Rule, Thresholds, Verdict
-from pipeline.report.ledger import exploded, scores, text_values
 
 SIZES: Final = {"keep": 24, "relabel": 24, "drop": 12, "borderline": 12, "quarantine": 50}
 """Rows that a gallery of each kind holds; with them the memory of a summary is bounded."""

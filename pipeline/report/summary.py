@@ -10,13 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.ledger import NUM_BINS, bins, counts, exploded, scores, text_values
 from pipeline.report.agreement import Overlap, Overlaps, overlaps
 from pipeline.report.deciding import Thresholds
 from pipeline.report.gallery import SIZES, Entry, Name, galleries, merged
-from pipeline.report.ledger import counts, exploded, scores, text_values
 
-NUM_BINS: Final = 50
-"""Bins of a histogram over [0, 1]; the last one is closed on both sides."""
 NO_OVERLAP: Final = Overlap(0, 0, 0, 0)
 
 Counted = TypeVar("Counted", bound=Hashable)
@@ -134,5 +132,4 @@ def _histograms(table: pa.Table) -> dict[str, Histogram]:
 
 
 def _bins(score: NDArray[np.float64]) -> tuple[int, ...]:
-    place = np.clip(score[~np.isnan(score)] * NUM_BINS, 0, NUM_BINS - 1).astype(np.intp)
-    return tuple(np.bincount(place, minlength=NUM_BINS).tolist())
+    return tuple(bins(score).tolist())

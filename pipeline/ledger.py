@@ -1,7 +1,7 @@
 """A ledger table as counts and arrays."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.schema import is_score
+
+NUM_BINS: Final = 50
+"""Bins of a histogram of scores over [0, 1]; the last one is closed on both sides."""
 
 
 def counts(table: pa.Table, *columns: str) -> Counter[Any]:
@@ -46,3 +49,15 @@ def scores(table: pa.Table) -> dict[str, NDArray[np.float64]]:
 def text_values(table: pa.Table, column: str) -> NDArray[np.object_]:
     """Return a string column as an object array; None is null."""
     return np.array(table[column].to_pylist() or [], dtype=object)
+
+
+def bins(score: NDArray[np.float64], num_bins: int = NUM_BINS) -> NDArray[np.int64]:
+    """Return the rows per bin of `(n,)` scores in [0, 1]; NaN is not counted.
+
+    Examples
+    --------
+    >>> bins(np.array([0.0, 0.3, 1.0, np.nan]), 4).tolist()
+    [1, 1, 0, 1]
+    """
+    place = np.clip(score[~np.isnan(score)] * num_bins, 0, num_bins - 1).astype(np.intp)
+    return np.bincount(place, minlength=num_bins)

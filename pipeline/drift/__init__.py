@@ -1,0 +1,1 @@
+"""What a night of curation is held against: profiles, changes between them, and gates."""
