@@ -121,7 +121,8 @@ def curate(  # noqa: PLR0913  (where to work, and how)
         if fence is None:
             sizes = shard_sizes(run, judged.catalog, judged.decided, recipe.pack)
         else:
-            stats = emit(run, recipe, corpus, judged, fence, Place(output), started)
+            with fence.guard():
+                stats = emit(run, recipe, corpus, judged, fence, Place(output), started)
             sizes = tuple(stat["count"] for stat in stats)
     return Outcome(
         output=output,
@@ -187,13 +188,13 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
 ) -> list[dict[str, Any]]:
     """Pack, report and publish; return the stats of each shard.
 
-    The fence is asked right before anything of the output is changed, in every task as well.
+    Inside of `fence.guard()`: it is asked right before each file of the output is changed, and by
+    the tasks as well.
     """
     run = replace(run, engine=FencedEngine(run.engine, fence))
     output, catalog, decided = place.uri, judged.catalog, judged.decided
     edition = Edition(run.id, decided.key)
     corpus.require_unchanged()
-    fence.check()
     claim(output, edition, corpus.shards)
     files.tidy(output)
 
@@ -202,19 +203,15 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
     stats = pack(run, place, catalog, described, recipe.pack, recipe.source.caption)
 
     # report: what was removed, and why
-    fence.check()
     write_queries(run, output, catalog, decided)
     told = about(run, recipe, judged, corpus, started)
-    fence.check()
     write_report(run, files.join(output, REPORT), catalog, judged.summary, told)
 
     # publish: the ledger, then the manifest, which makes the output valid
     num_ledgers = write_ledger(run, output, catalog, decided)
-    fence.check()
     sweep(place, len(stats), num_ledgers)
     num_cut = count_cut(run, judged.embedded, catalog.identity)
     corpus.require_unchanged()
-    fence.check()
     publish(place, edition, stats, judged.summary, catalog.faults, num_cut)
     return stats
 

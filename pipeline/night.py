@@ -124,7 +124,8 @@ def curate_night(
 
     # emit: a generation of its own
     place = place_of(fence.output, night.name, history)
-    stats = emit(run, recipe, corpus, judged, fence, place, started)
+    with fence.guard():
+        stats = emit(run, recipe, corpus, judged, fence, place, started)
     sizes = {tar_name(stat["number"]): int(stat["count"]) for stat in stats}
     position = 1 + max(other.position for other in nights.all())
     stands = {"sizes": sizes, "first": place.first, "position": position}
@@ -159,9 +160,8 @@ def described(night: Night, judged: Judged) -> Night:
     for fragment in judged.catalog.fragments:
         rows[fragment.shard.identity] += fragment.stop - fragment.start
     shards = [s.model_copy(update={"rows": rows[s.identity]}) for s in night.shards]
-    steps = [Kept(uri=s.uri, key=s.key, columns=columns) for s, columns in judged.rows.steps]
-    decided = Kept(uri=judged.decided.uri, key=judged.decided.key, columns=())
-    known = {"shards": tuple(shards), "steps": tuple(steps), "decided": decided}
+    steps = tuple(Kept.of(step, columns) for step, columns in judged.rows.steps)
+    known = {"shards": tuple(shards), "steps": steps, "decided": Kept.of(judged.decided)}
     actions = dict(sorted(judged.summary.actions.items()))
     return night.model_copy(update={**known, "space": judged.space, "actions": actions})
 

@@ -74,7 +74,7 @@ class Place:
     def state(self, night: str, cleaner: str = "match"):
         found = self.nights()[night]
         (step,) = [step for step in found.steps if f"{cleaner}." in step.columns[0]]
-        return states.load(Workspace(self.workspace).state_folder(cleaner, step.key))
+        return states.load(f"{self.workspace}/states/{step.name}")
 
 
 @pytest.fixture

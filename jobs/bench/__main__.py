@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from jobs.bench import alone, confident, crawl, embed, load, noise, storage, vectors
+from jobs.bench import alone, confident, crawl, embed, load, noise, storage, vectors, week
 
 
 def options() -> argparse.ArgumentParser:
@@ -38,6 +38,7 @@ def options() -> argparse.ArgumentParser:
     scale.add_argument("--classes", type=int, default=1000)
     scale.add_argument("--dims", type=int, default=512)
     scale.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
+    week.add_options(commands.add_parser("week", help="seven nights, some of them bad"))
     load.add_options(commands.add_parser("load", help="the whole way on millions of tiny rows"))
     return parser
 
@@ -69,6 +70,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], None]] = {
         given.rows, given.classes, given.dims, given.subsample
     ),
     "vectors": lambda given: vectors.report(given.folder, given.classes),
+    "week": lambda given: week.report(given.crawls, given.folder, given.engine),
     "load": lambda given: load.report(given.rows, given.shards, given.engine, given.folder),
 }
 

@@ -2,14 +2,15 @@
 
 import io
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.shards import creation, local
+from pipeline.shards import creation, local, permit
 from pipeline.shards.listing import exists, list_files, stat
 from pipeline.shards.location import Stat, ask, canonical, join, redact, resolve, shard_errors
 from pipeline.shards.retry import is_transient
@@ -141,8 +142,9 @@ def write(uri: str, data: bytes) -> None:
     """
     fs, path = resolve(uri)
     if isinstance(fs, LocalFileSystem):
-        ask(uri, "write it", local.replace, Path(path), [data])
+        ask(uri, "write it", local.replace, Path(path), [data], partial(permit.require, uri))
     else:
+        permit.require(uri)
         ask(uri, "write it", fs.pipe_file, path, data)
 
 
@@ -153,15 +155,16 @@ def write_parts(uri: str, parts: Iterable[bytes]) -> None:
     """
     fs, path = resolve(uri)
     if isinstance(fs, LocalFileSystem):
-        ask(uri, "write it", local.replace, Path(path), parts)
+        ask(uri, "write it", local.replace, Path(path), parts, partial(permit.require, uri))
     else:
-        ask(uri, "write it", _upload, fs, path, parts)
+        ask(uri, "write it", _upload, fs, path, parts, partial(permit.require, uri))
 
 
-def _upload(fs: Any, path: str, parts: Iterable[bytes]) -> None:
+def _upload(fs: Any, path: str, parts: Iterable[bytes], permitted: Callable[[], None]) -> None:
     with tempfile.NamedTemporaryFile() as whole:
         whole.writelines(parts)
         whole.flush()
+        permitted()
         fs.put_file(whole.name, path)
 
 
@@ -177,6 +180,7 @@ def create(uri: str, data: bytes) -> bool:
 def remove(uri: str) -> None:
     """Remove a file; nothing happens where there is none."""
     fs, path = resolve(uri)
+    permit.require(uri)
     ask(uri, "remove it", _remove, fs, path)
 
 

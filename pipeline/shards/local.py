@@ -4,7 +4,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,9 +15,10 @@ _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP}
 
 
-def replace(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file, in place of the one that is there."""
+def replace(path: Path, parts: Iterable[bytes], permitted: Callable[[], None]) -> None:
+    """Write a file, in place of the one that is there, unless `permitted` raises right before."""
     with _temporary(path, parts) as temporary:
+        permitted()
         temporary.replace(path)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import fsspec
 from tenacity import RetryError
 
-from pipeline.errors import ShardError
+from pipeline.errors import CurationError, ShardError
 from pipeline.shards.protocol import refuse_protocol
 from pipeline.shards.retry import reason, retried
 
@@ -83,7 +83,7 @@ def shard_errors(uri: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except ShardError:
+    except CurationError:
         raise
     except RetryError as error:
         last, count = error.last_attempt.exception() or error, error.last_attempt.attempt_number

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from pipeline.contract import Engine, Limits
 from pipeline.errors import LeaseError
 from pipeline.shards import files
 from pipeline.shards.manifest import LEASE
+from pipeline.shards.permit import asking
 from pipeline.store.holder import Holder, parse
 
 NAME = re.compile(r"(\d{6,})\.json")
@@ -44,6 +46,10 @@ class Fence:
                 "without publishing, what it has computed is in the workspace"
             )
 
+    def guard(self) -> AbstractContextManager[None]:
+        """Have every change of the output inside a block checked right before."""
+        return asking(self.output, self.check)
+
 
 @dataclass(frozen=True)
 class FencedEngine:
@@ -75,14 +81,15 @@ class FencedEngine:
 
 @dataclass(frozen=True)
 class Fenced:
-    """A function that is called only while the fence holds."""
+    """A function that is called only while the fence holds, and changes the output only then."""
 
     function: Callable[[Any], Any]
     fence: Fence
 
     def __call__(self, item: Any) -> Any:
         self.fence.check()
-        return self.function(item)
+        with self.fence.guard():
+            return self.function(item)
 
 
 def attempts(output: str) -> dict[int, str]:

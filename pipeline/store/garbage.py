@@ -55,10 +55,10 @@ def steps(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
     standing = {night.name for night in published(nights)}
     gone = {n.name for n in nights if n.state in ("discarded", "left")}
     gone |= {n.name for n in nights if n.state == "published"} - standing
-    needed = {held.uri for n in nights if n.name not in gone for held in n.steps}
-    needed |= {n.decided.uri for n in nights if n.name not in gone and n.decided}
-    needed |= set(noted(workspace, {n.name for n in nights if n.state in ("published", *gone)}))
-    keys = {uri.rpartition("-")[2] for uri in needed}
+    needed = {kept.name for n in nights if n.name not in gone for kept in n.steps}
+    needed |= {n.decided.name for n in nights if n.name not in gone and n.decided}
+    ended = {n.name for n in nights if n.state == "published" or n.name in gone}
+    keys = {name.rpartition("-")[2] for name in {*needed, *noted(workspace, ended)}}
     for kind in ("steps", "states"):
         for uri in list_folder(files.join(workspace, kind))[1]:
             name, _, key = uri.rpartition("/")[2].rpartition("-")

@@ -46,13 +46,14 @@ class Taken(Strict):
 class Kept(Strict):
     """The files of one step of a night."""
 
-    uri: str
-    key: str
-    columns: tuple[str, ...]
+    name: str
+    """Of the step, with its key: a workspace may be moved."""
+    columns: tuple[str, ...] = ()
 
-    def step(self) -> Step:
-        """Return the step."""
-        return Step(self.uri, self.key)
+    @classmethod
+    def of(cls, step: Step, columns: Sequence[str] = ()) -> "Kept":
+        """Return how a night records a step."""
+        return cls(name=step.uri.rpartition("/")[2], columns=tuple(columns))
 
 
 class Night(Strict):
@@ -167,9 +168,9 @@ def published(nights: Sequence[Night]) -> list[Night]:
     return standing[last:]
 
 
-def rows_of(night: Night, engine: Engine, classes: Classes) -> StoredRows:
+def rows_of(workspace: Workspace, night: Night, engine: Engine, classes: Classes) -> StoredRows:
     """Return the rows of a night, with the columns that its cleaners have added."""
-    steps = tuple((held.step(), held.columns) for held in night.steps)
+    steps = tuple((workspace.named(kept.name), kept.columns) for kept in night.steps)
     return StoredRows(engine, classes, night.fragments, steps)
 
 
@@ -195,7 +196,7 @@ def after(run: Run, rows: StoredRows, history: Sequence[Night], space: str) -> S
                 "classes than the recipe names; keep them, or curate everything anew with "
                 "--rescore scores"
             )
-    earlier = tuple(rows_of(night, run.engine, rows.classes) for night in history)
+    earlier = tuple(rows_of(run.workspace, night, run.engine, rows.classes) for night in history)
     names, nights = [*(night.name for night in history), run.id], Nights(run.workspace)
     totals = Totals(tuple(nights.uri(name, TOTALS) for name in names))
     return replace(rows, earlier=earlier, totals=totals)

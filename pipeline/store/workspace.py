@@ -72,7 +72,11 @@ class Workspace:
     def step(self, name: str, config: Any, reads: Sequence[Step] = ()) -> Step:
         """Return the step `name` under the key of its configuration and of what it reads."""
         key = key_of(name, config, [step.key for step in reads])
-        return Step(files.join(self.uri, "steps", f"{name}-{key}"), key)
+        return self.named(f"{name}-{key}")
+
+    def named(self, name: str) -> Step:
+        """Return the step of a folder."""
+        return Step(files.join(self.uri, "steps", name), name.rpartition("-")[2])
 
     def save_state(self, name: str, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Store a fitted state: arrays as safetensors, FAISS indices as files of their own.
