@@ -1,6 +1,6 @@
 """A bounded random sample of each class, drawn by hash: the same rows however they arrive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,10 @@ class Sample:
         """Return the sample of both sets of rows; a row that is in both is kept once."""
         pairs = ((getattr(self, f), getattr(other, f)) for f in _COLUMNS)
         return Sample(self.size, *(np.concatenate(pair) for pair in pairs))._cut()
+
+    def first(self, size: int) -> "Sample":
+        """Return the sample that would have been drawn with a smaller size."""
+        return replace(self, size=size)._cut()
 
     def _cut(self) -> "Sample":
         order = np.lexsort((self.key, self.hash, self.label))
