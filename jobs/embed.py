@@ -14,6 +14,7 @@ from pipeline.options import (
     Cpus,
     EngineName,
     Gpus,
+    LogFragments,
     RecipeFile,
     Settings,
     Source,
@@ -24,7 +25,7 @@ from pipeline.options import (
 from pipeline.progress import track
 from pipeline.recipe import load_recipe
 from pipeline.shards.find import find_shards
-from pipeline.store.run import Run
+from pipeline.store.run import Run, observed
 from pipeline.store.workspace import Workspace, key_of
 
 
@@ -37,14 +38,18 @@ def embed_alone(  # noqa: PLR0913  (one parameter per option)
     address: Address = None,
     gpus: Gpus = 0,
     cpus: Cpus = 0,
+    *,
+    log_fragments: LogFragments = None,
 ) -> None:
     """Embed what is not embedded yet; nothing is decided and nothing is published."""
     loaded = load_recipe(recipe, overrides(source, None, None, settings))
     shards = find_shards(given(loaded.source.path, "source.path", "--source"))
     key = key_of("embed", loaded.to_yaml(), [shard.identity for shard in shards])
-    run = Run(key, Workspace(workspace), make_engine(engine, address, gpus, cpus), track())
-    catalog = build_catalog(run, loaded, shards)
-    step = embed(run, loaded.vectors or loaded.encoder, loaded.source.caption, catalog)
+    chosen = make_engine(engine, address, gpus, cpus, log_fragments=log_fragments)
+    run = Run(key, Workspace(workspace), chosen, track())
+    with observed(run, loaded.name) as run:
+        catalog = build_catalog(run, loaded, shards)
+        step = embed(run, loaded.vectors or loaded.encoder, loaded.source.caption, catalog)
     print(json.dumps({"rows": catalog.num_rows, "embedded": step.uri}))
 
 

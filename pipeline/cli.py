@@ -21,6 +21,7 @@ from pipeline.options import (
     EngineName,
     Gpus,
     Lease,
+    LogFragments,
     OutputUri,
     Policy,
     RecipeFile,
@@ -61,11 +62,12 @@ def run(  # noqa: PLR0913  (one parameter per option)
     cpus: Cpus = 0,
     lease: Lease = LEASE_S,
     *,
+    log_fragments: LogFragments = None,
     dry_run: DryRun = False,
 ) -> None:
     """Curate a corpus: shards, ledger and report are written into the output."""
     loaded = load_recipe(recipe, overrides(source, classes, policy, settings))
-    chosen = make_engine(engine, address, gpus, cpus)
+    chosen = make_engine(engine, address, gpus, cpus, log_fragments=log_fragments)
     outcome = curate(loaded, workspace, output, chosen, track(), is_dry_run=dry_run, lease_s=lease)
     show.outcome(console, outcome)
 

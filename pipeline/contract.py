@@ -16,6 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pipeline.observer import Observer, Watched
+
 State = TypeVar("State")
 Statistic = TypeVar("Statistic")
 
@@ -160,8 +162,17 @@ class Engine(Protocol):
         """What it bears before it gives up."""
         ...
 
+    @property
+    def observer(self) -> Observer:
+        """Who is told how the run goes on."""
+        ...
+
     def within(self, limits: Limits) -> "Engine":
         """Return the same engine under other limits."""
+        ...
+
+    def observed(self, watched: Watched) -> "Engine":
+        """Return the same engine with an observer of this run."""
         ...
 
     def each(

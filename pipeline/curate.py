@@ -33,7 +33,7 @@ from pipeline.store.pages import write_report
 from pipeline.store.place import Place
 from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
-from pipeline.store.run import Run, Timing, Track, versions
+from pipeline.store.run import Run, Timing, Track, observed, versions
 from pipeline.store.settle import count_cut, settle, summarise
 from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step as StoredStep
@@ -116,7 +116,10 @@ def curate(  # noqa: PLR0913  (where to work, and how)
     run = Run(corpus.key(recipe), Workspace(workspace), bounded, track)
     claimable(output, corpus.shards)
     files.tidy(workspace)
-    with nullcontext() if is_dry_run else hold(run, output, lease_s) as fence:
+    with (
+        nullcontext() if is_dry_run else hold(run, output, lease_s) as fence,
+        observed(run, recipe.name, fence.attempt if fence else None) as run,
+    ):
         judged = judge(run, recipe, corpus)
         if fence is None:
             sizes = shard_sizes(run, judged.catalog, judged.decided, recipe.pack)

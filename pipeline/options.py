@@ -1,15 +1,18 @@
 """Options that the commands and the jobs share, and what is made of them."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 import yaml
 
 from pipeline import strict_yaml
+from pipeline.contract import Engine
 from pipeline.engine.local import LocalEngine
 from pipeline.engine.ray import RayEngine
 from pipeline.errors import RecipeError
 from pipeline.policy.presets import PRESETS
+from pipeline.store.journal import JournalEngine
 
 RecipeFile = Annotated[str, typer.Argument(help="Recipe (YAML).")]
 Source = Annotated[str | None, typer.Option(help="Shards: glob, braces, folder, any fsspec URL.")]
@@ -24,6 +27,13 @@ Cpus = Annotated[int, typer.Option(min=0, help="Have an autoscaler bring so many
 Lease = Annotated[
     float,
     typer.Option(min=0.1, help="Seconds without a sign of life after which others may take over."),
+]
+LogFragments = Annotated[
+    bool | None,
+    typer.Option(
+        help="A line of JSON for each fragment in the log of its worker; on but for a terminal.",
+        show_default=False,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write no output.")]
 Settings = Annotated[
@@ -54,9 +64,16 @@ def yaml_value(key: str, text: str) -> Any:
 
 
 def make_engine(
-    name: str, address: str | None = None, gpus: int = 0, cpus: int = 0
-) -> RayEngine | LocalEngine:
+    name: str,
+    address: str | None = None,
+    gpus: int = 0,
+    cpus: int = 0,
+    *,
+    log_fragments: bool | None = False,
+) -> Engine:
     """Return the engine of a name.
+
+    With `log_fragments` None it tells of every fragment unless on a terminal.
 
     Raises
     ------
@@ -70,4 +87,7 @@ def make_engine(
             f"--address {address} must be HOST:PORT of a cluster that this machine is a node of; "
             "to reach one from outside: winnow submit --address http://HEAD:8265"
         )
-    return RayEngine(address, num_gpus=gpus, num_cpus=cpus) if name == "ray" else LocalEngine()
+    is_ray = name == "ray"
+    engine = RayEngine(address, num_gpus=gpus, num_cpus=cpus) if is_ray else LocalEngine()
+    is_told = not sys.stderr.isatty() if log_fragments is None else log_fragments
+    return JournalEngine(engine) if is_told else engine

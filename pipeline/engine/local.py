@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from pipeline.contract import DEFAULT_LIMITS, Classes, Limits, Rows
+from pipeline.observer import SILENT, Observer, Watched
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,9 +26,18 @@ class LocalEngine:
     limits: Limits = DEFAULT_LIMITS
     """Of these, `tries`, `quarantined` and `faulty_shards` hold."""
 
+    @property
+    def observer(self) -> Observer:
+        """Nobody: there is no cluster that would export anything."""
+        return SILENT
+
     def within(self, limits: Limits) -> "LocalEngine":
         """Return the same engine under other limits."""
         return replace(self, limits=limits)
+
+    def observed(self, watched: Watched) -> "LocalEngine":  # noqa: ARG002
+        """Return the same engine."""
+        return self
 
     def each(
         self, function: Callable[[Item], Result], items: Sequence[Item]

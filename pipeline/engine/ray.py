@@ -16,8 +16,10 @@ from ray.data import DataContext
 from pipeline.contract import DEFAULT_LIMITS, Limits
 from pipeline.engine.call import Call
 from pipeline.engine.ray_capacity import await_capacity
+from pipeline.engine.ray_metrics import RayMetrics
 from pipeline.engine.ray_stream import stream
 from pipeline.engine.ray_tasks import Pass
+from pipeline.observer import SILENT, Observer, Watched
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,6 +37,8 @@ class RayEngine:
     """Waited for before a pipe starts, for an autoscaling cluster to bring; 0 = those there are."""
     num_cpus: int = 0
     """As above."""
+    observer: Observer = SILENT
+    """Who is told how the run goes on."""
 
     def __post_init__(self) -> None:
         """Connect, quietly."""
@@ -56,13 +60,17 @@ class RayEngine:
         """Return the same engine under other limits."""
         return replace(self, limits=limits)
 
+    def observed(self, watched: Watched) -> "RayEngine":
+        """Return the same engine, which exports metrics of a run."""
+        return replace(self, observer=RayMetrics(watched))
+
     def each(
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[int, Result]]:
         """Yield `(index, function(item))` as the items are done, in any order."""
         if items:
             call = Call(function, self.limits.fragment_s)
-            yield from Pass(call, items, self.limits).results()
+            yield from Pass(call, items, self.limits, self.observer).results()
 
     def pipe(
         self,
@@ -77,4 +85,4 @@ class RayEngine:
         """
         if items:
             await_capacity(self.num_gpus, self.num_cpus)
-        yield from stream(prepare, make_stage, items, self.limits)
+        yield from stream(prepare, make_stage, items, self.limits, self.observer)

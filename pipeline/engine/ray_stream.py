@@ -21,6 +21,7 @@ from pipeline.contract import Limits
 from pipeline.engine.call import Call, checked, shown
 from pipeline.engine.ray_tasks import num_cpus, stalled
 from pipeline.errors import CurationError, StallError
+from pipeline.observer import Observer
 
 RETRIES: Final = "RAY_TASK_MAX_RETRIES"
 """Ray's variable for the tasks that say nothing of it, such as those of Ray Data."""
@@ -35,11 +36,14 @@ def stream(
     make_stage: Callable[[], Callable[[Any], Any]],
     items: Sequence[Any],
     limits: Limits,
+    observer: Observer,
 ) -> Iterator[tuple[int, Any]]:
     """Yield `(index, stage(prepare(item)))` in any order, dataset by dataset."""
     start = 0
     while start < len(items):
-        num_items = max(MIN_ITEMS, ITEMS_PER_ACTOR * pool_size()[0])
+        num_actors, _ = pool_size()
+        observer.encoders(num_actors)
+        num_items = max(MIN_ITEMS, ITEMS_PER_ACTOR * num_actors)
         part = range(start, min(start + num_items, len(items)))
         waiting = set(part)
         try:
@@ -50,6 +54,7 @@ def stream(
             names = [shown(index, items[index]) for index in sorted(waiting)]
             raise StallError(stalled(type(prepare).__name__, limits, names)) from error
         start = part.stop
+    observer.encoders(0)
 
 
 def dataset(

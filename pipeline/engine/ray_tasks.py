@@ -12,6 +12,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from pipeline.contract import Limits
 from pipeline.engine.call import Call, checked, shown
 from pipeline.errors import StallError, WorkerError
+from pipeline.observer import Observer
 
 AHEAD: Final = 8
 """Items for each CPU that may be begun beyond the oldest one that is not done: what a caller
@@ -37,10 +38,13 @@ class Pass:
     when they end for another they do not tell which item it was.
     """
 
-    def __init__(self, call: Call[Any, Any], items: Sequence[Any], limits: Limits) -> None:
+    def __init__(
+        self, call: Call[Any, Any], items: Sequence[Any], limits: Limits, observer: Observer
+    ) -> None:
         self.call = call
         self.items = items
         self.limits = limits
+        self.observer = observer
         self.shared = ray.put(call)
         self.num_ahead = AHEAD * num_cpus()
         self.num_slots = 2 * num_cpus()
@@ -115,6 +119,7 @@ class Pass:
                 f"{self.limits.fragment_s:g} each time; look at the memory of the nodes and into "
                 "Ray's logs, then run again: what is done is kept"
             ) from error
+        self.observer.retried()
         self.begin(replace(flight, since=now()))
 
     def name(self, flight: Flight) -> str:

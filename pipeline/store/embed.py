@@ -50,7 +50,9 @@ def run(
             progress(rows)
         return reused
     budget = Budget(engine.limits, catalog.num_rows)
-    for faults in Encoding(Read(spec, caption), step, engine).run(todo):
-        progress(faults.total())
-        budget.count(Counter({fault: num for fault, num in faults.items() if fault}))
+    for rows in Encoding(Read(spec, caption), step, engine).run(todo):
+        progress(rows.total())
+        faults = Counter({fault: num for fault, num in rows.items() if fault})
+        engine.observer.quarantined(faults)
+        budget.count(faults)
     return reused

@@ -1,5 +1,6 @@
 """Fragments through the encoder; those that kill or hang their workers are isolated."""
 
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,20 @@ class Item:
     fragment: Fragment
     prepared: Prepared | None
     """None: it was begun too often without an end."""
+    failed: int
+    """How often it was begun before without an end."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of a fragment."""
+
+    rows: Counter[str] | None
+    """Its rows by their fault, "" for none; None if it was begun too often and nothing was done."""
+    seconds: float
+    """That the encoder has worked."""
+    retries: int
+    """How often it was begun again."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +91,21 @@ class Encoding:
         encoding = Attempts.of(self.step, "encode")
         towers = partial(Towers, self.read, self.step, encoding, tries)
         try:
-            for index, faults in self.engine.pipe(reader, towers, todo):
-                if faults is None:
+            for index, done in self.engine.pipe(reader, towers, todo):
+                self.observe(done)
+                if done.rows is None:
                     suspects.append(todo[index])
                 else:
-                    yield faults
+                    yield done.rows
         except StallError as error:
             begun = [*reader.attempts.open(), *encoding.open()]
             raise StallError(f"{error}; begun and not ended: {listed(begun)}") from error
         return suspects
+
+    def observe(self, done: Embedded) -> None:
+        """Tell who watches the run what a fragment has cost."""
+        self.engine.observer.encoded(done.seconds)
+        self.engine.observer.retried(done.retries)
 
     def isolate(
         self, suspects: Sequence[Fragment], found: dict[str, dict[int, str]], *, is_embedded: bool
@@ -112,9 +133,9 @@ class Reader:
     def __call__(self, fragment: Fragment) -> Item:
         failed = self.attempts.failed(fragment.name)
         if failed >= self.tries:
-            return Item(fragment, None)
+            return Item(fragment, None, failed)
         with self.attempts.attempt(fragment.name, failed + 1):
-            return Item(fragment, self.read(fragment, self.found.get(fragment.name, {})))
+            return Item(fragment, self.read(fragment, self.found.get(fragment.name, {})), failed)
 
 
 @dataclass(frozen=True)
@@ -131,14 +152,19 @@ class Towers:
         """Loaded with the first fragment, in whose name it dies if it does."""
         return Encoder(self.read.spec)
 
-    def __call__(self, item: Item) -> Counter[str] | None:
-        """Return the number of rows by their fault, "" for none; None if nothing was done."""
+    def __call__(self, item: Item) -> Embedded:
         name = item.fragment.name
         failed = self.attempts.failed(name)
+        retries = item.failed + failed
         if item.prepared is None or failed >= self.tries:
-            return None
+            return Embedded(None, 0.0, retries)
         # said anew for every fragment: a thread of its own may run it, or a reader before it
         torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
         with self.attempts.attempt(name, failed + 1):
-            self.step.write(name, embed(item.prepared, self.encoder))
-        return Counter(fault or "" for fault in item.prepared.table["fault"].to_pylist())
+            encoder = self.encoder  # loading it is no work on this fragment
+            started = time.perf_counter()
+            table = embed(item.prepared, encoder)
+            seconds = time.perf_counter() - started
+            self.step.write(name, table)
+        faults = item.prepared.table["fault"].to_pylist()
+        return Embedded(Counter(fault or "" for fault in faults), seconds, retries)

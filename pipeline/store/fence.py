@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.contract import Engine, Limits
 from pipeline.errors import LeaseError
+from pipeline.observer import Observer, Watched
 from pipeline.shards import files
 from pipeline.shards.manifest import LEASE
 from pipeline.shards.permit import asking
@@ -62,8 +63,15 @@ class FencedEngine:
     def limits(self) -> Limits:
         return self.engine.limits
 
+    @property
+    def observer(self) -> Observer:
+        return self.engine.observer
+
     def within(self, limits: Limits) -> "FencedEngine":
         return FencedEngine(self.engine.within(limits), self.fence)
+
+    def observed(self, watched: Watched) -> "FencedEngine":
+        return FencedEngine(self.engine.observed(watched), self.fence)
 
     def each(
         self, function: Callable[[Any], Any], items: Sequence[Any]

@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from pipeline.contract import Engine
+from pipeline.observer import Watched
 from pipeline.shards import files
 from pipeline.store.workspace import Workspace
 
@@ -53,11 +54,12 @@ class Run:
         self.note(name, {"rows": rows, "uri": uri, "state": "running"})
         done: list[int] = []
         started = time.perf_counter()
-        with self.track(name, rows) as advance:
+        with self.track(name, rows) as advance, self.engine.observer.step(name, rows) as tell:
 
             def count(more: int) -> None:
                 done.append(more)
                 advance(more)
+                tell(more)
 
             yield count
         seconds = time.perf_counter() - started
@@ -75,3 +77,23 @@ class Run:
     def folder(self) -> str:
         """Where the notes of the run lie."""
         return files.join(self.workspace.uri, "runs", self.id)
+
+
+@contextmanager
+def observed(run: Run, recipe: str, attempt: int | None = None) -> Iterator[Run]:
+    """Have a run watched inside the block, as the engine can: it goes on as the run given back.
+
+    Parameters
+    ----------
+    run
+        The run.
+    recipe
+        Name of its recipe.
+    attempt
+        The attempt to write the output; None where none is written.
+    """
+    engine = run.engine.observed(Watched(run=run.id, recipe=recipe, attempt=attempt))
+    try:
+        yield replace(run, engine=engine)
+    finally:
+        engine.observer.ended()

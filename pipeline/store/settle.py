@@ -72,7 +72,11 @@ class Judge:
 def summarise(run: Run, step: Step, samples: Step, policy: Policy, names: Sequence[str]) -> Summary:
     """Return the numbers and examples of the report, over all fragments."""
     groups = [tuple(names[start : start + GROUP]) for start in range(0, len(names), GROUP)]
-    return reduce(merge, in_order(run.engine.each(Summarise(step, samples, policy), groups)))
+    summary = reduce(merge, in_order(run.engine.each(Summarise(step, samples, policy), groups)))
+    reasons = summary.reasons.items()
+    faults = {reason: num for (reason, action), num in reasons if action == "quarantine"}
+    run.engine.observer.judged(summary.actions, faults)
+    return summary
 
 
 @dataclass(frozen=True)

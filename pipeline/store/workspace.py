@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.errors import SchemaError
 from pipeline.schema import FORMAT_VERSION
 from pipeline.shards import files
-from pipeline.store import states
+from pipeline.store import journal, states
 
 HEADING = b"winnow.heading"
 """Key of the hash of a table's schema and size, in its file."""
@@ -29,6 +29,11 @@ class Step:
 
     uri: str
     key: str
+
+    @property
+    def name(self) -> str:
+        """What the step is called, without its key."""
+        return self.uri.rpartition("/")[2].rpartition("-")[0]
 
     def path(self, fragment: str) -> str:
         """Return the file of a fragment."""
@@ -49,6 +54,7 @@ class Step:
         """
         check_rows(self.path(fragment), fragment, table)
         files.write(self.path(fragment), to_parquet(table))
+        journal.committed(self.name, fragment, len(table))
 
     def read(self, fragment: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the columns of a committed fragment.
