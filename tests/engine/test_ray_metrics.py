@@ -22,6 +22,7 @@ from pipeline.curate import Outcome, curate
 from pipeline.observer import Watched
 from pipeline.recipe import parse_recipe
 from pipeline.store.journal import JournalEngine
+from tests.cluster.promql import labels, metrics
 
 pytestmark = [
     pytest.mark.ray,
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.timeout(300),
 ]
+ROOT = Path(__file__).parents[2]
 FORGOTTEN_S = 30.0
 """More than the time after which Ray forgets a gauge that nobody sets."""
 PATIENCE_S = 60.0
@@ -37,7 +39,7 @@ STEPS = {"index", "embed", "fit match", "score match", "decide", "order", "pack"
 
 Labels = frozenset[tuple[str, str]]
 Scrape = dict[str, dict[Labels, float]]
-"""Samples by name and by the labels that are ours."""
+"""Samples by name and labels; of ours, without those that Ray adds."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Endpoint:
             families = list(text_string_to_metric_families(answer.read().decode()))
         found: Scrape = {}
         for sample in (sample for family in families for sample in family.samples):
-            kept = {key: sample.labels.get(key) for key in OURS if key in sample.labels}
+            is_ours = "winnow" in sample.name
+            kept = {key: x for key, x in sample.labels.items() if not is_ours or key not in RAYS}
             found.setdefault(sample.name, {})[frozenset(kept.items())] = sample.value
         return found
 
@@ -64,8 +67,13 @@ class Endpoint:
         return scraped
 
 
-OURS = ("run", "recipe", "step", "how", "action", "reason", "attempt", "host")
-"""Labels that the run gives; Ray adds its own."""
+OURS = {"run", "recipe", "step", "how", "action", "reason", "attempt", "host"}
+"""Labels that a run gives."""
+RAYS = {
+    *("Component", "NodeAddress", "SessionName", "Version", "WorkerId"),
+    *("otel_scope_name", "otel_scope_schema_url", "otel_scope_version"),
+}
+"""Labels that Ray adds to them."""
 
 
 def of(scrape: Scrape, name: str, **labels: str) -> dict[Any, float]:
@@ -198,11 +206,31 @@ def test_the_lease_is_held_by_the_attempt_until_the_end(seen):
     assert of(seen.after, "ray_winnow_lease_held") == {holder: 0}
 
 
+def test_the_dashboard_names_metrics_and_labels_that_are_exported(endpoint, seen):
+    from pipeline.engine.ray import RayEngine
+
+    dashboard = json.loads((ROOT / "cluster" / "grafana" / "winnow.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    engine = RayEngine().observed(Watched(run="unlucky", recipe="r"))
+    engine.observer.retried()
+    engine.observer.ended()
+    last = endpoint.awaited(lambda found: "ray_winnow_retries_total" in found)
+    exported: dict[str, set[str]] = {}
+    for scrape in (seen.embedding, seen.packing, seen.after, last):
+        for name, found in scrape.items():
+            exported.setdefault(name, set()).update(key for labels in found for key, _ in labels)
+
+    for query in queries:
+        assert metrics(query) <= exported.keys(), query
+        assert labels(query) <= {key for name in metrics(query) for key in exported[name]}, query
+    assert len(queries) > 10
+
+
 def test_tags_are_the_run_and_what_has_few_values(seen):
     ours = {name: found for name, found in seen.after.items() if "winnow" in name}
     keys = {key for found in ours.values() for labels in found for key, _ in labels}
 
-    assert keys <= set(OURS)
+    assert keys == OURS
     assert {dict(labels)["recipe"] for found in ours.values() for labels in found} == {"first"}
     assert all(len(found) < 20 for found in ours.values())
 
