@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from pipeline.shards.manifest import MANIFEST, REPORT
 from pipeline.store.fence import holder_of
 from pipeline.store.lease import NOTE as LEASE_NOTE
 from pipeline.store.run import Timing
+from pipeline.store.workspace import Step, num_promised
 
 REUSABLE = {
     "index": "shards indexed",
@@ -90,7 +91,8 @@ def status(console: Console, workspace: str) -> None:
     notes = [uri for uri in files.list_files(folder) if uri.endswith(".json")]
     if not notes:
         raise ShardError(f"workspace {workspace} holds no run; is the path right?")
-    table = Table("run", "step", "state", "rows", "fragments committed", "reused", "seconds")
+    names = ("run", "step", "state", "rows", "fragments committed", "reused", "seconds", "pace")
+    table = Table(*names)
     leases = []
     for uri, data in zip(notes, files.read_many(notes), strict=True):
         run, name = uri.rsplit("/", 2)[-2:]
@@ -116,10 +118,24 @@ def parse_note(data: bytes | None) -> dict[str, Any]:
 def step(note: dict[str, Any]) -> list[str]:
     """Return the cells of one step: its note, and the fragments that are committed by now."""
     uri = str(note.get("uri", ""))
-    committed = f"{len(files.list_files(uri)):,}" if "/steps/" in uri else ""
+    done = Step(uri, "").done() if "/steps/" in uri else None
+    committed = "" if done is None else f"{len(done):,}"
     shown = [note.get(key, "") for key in ("state", "rows", "reused", "seconds")]
     state, *cells = (f"{value:,}" if isinstance(value, int) else str(value) for value in shown)
-    return [state or "illegible", cells[0], committed, *cells[1:]]
+    return [state or "illegible", cells[0], committed, *cells[1:], pace(note, done or set())]
+
+
+def pace(note: dict[str, Any], done: set[str]) -> str:
+    """Return how fast a step is that is under way, and how long it will take; empty if unknown."""
+    try:
+        is_running, since = note["state"] == "running", datetime.fromisoformat(note["since"])
+        seconds = (datetime.now(timezone.utc) - since).total_seconds()
+        rows = num_promised(done)
+        rate = (rows - note["reused"]) / seconds
+        left = timedelta(seconds=round((note["rows"] - rows) / rate))
+    except (LookupError, TypeError, ValueError, ArithmeticError):  # none yet, or a damaged note
+        return ""
+    return f"{rate:,.0f} rows/s, {left} left" if is_running and rate > 0 else ""
 
 
 def lease(note: dict[str, Any]) -> str:

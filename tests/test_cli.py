@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
 import yaml
 
-from pipeline import cli, progress
+from pipeline import cli, progress, show
+from pipeline.shards import files
 
 
 @pytest.fixture
@@ -320,6 +322,49 @@ def test_status_of_a_killed_run_says_running(winnow, tmp_path, recipe, crawl):
     (line,) = [line for line in out.splitlines() if " embed " in line]
     assert code == 0
     assert "running" in line
+
+
+def test_status_of_a_step_under_way_tells_its_pace_by_what_was_committed():
+    half_a_minute_ago = (datetime.now(timezone.utc) - timedelta(seconds=30)).isoformat()
+    note = {"state": "running", "since": half_a_minute_ago, "rows": 1000, "reused": 100}
+    done = {f"0a1b-{start:09d}-00100" for start in range(0, 400, 100)}
+
+    (rate, _, left, _) = show.pace(note, done).split()
+
+    assert rate == "10"
+    assert left in {"0:01:00", "0:01:01"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": "done"},
+        {"reused": 400},
+        {"since": "2026-11-20T10:00:00"},
+        {"since": "9999-01-01T00:00:00+00:00"},
+        {"since": 7},
+        {"rows": "many"},
+        {"rows": 10**30},
+        {"reused": None},
+    ],
+    ids=str,
+)
+def test_status_tells_no_pace_where_there_is_none(changes):
+    note = {"state": "running", "since": "2026-11-20T10:00:00+00:00", "rows": 1000, "reused": 100}
+    done = {f"0a1b-{start:09d}-00100" for start in range(0, 400, 100)}
+
+    assert show.pace(note, done)
+    assert show.pace(note | changes, done) == ""
+
+
+def test_a_step_notes_when_it_began_and_what_was_there(run):
+    with run.step("score x", 10, "u") as advance:
+        advance(4)
+        note = show.parse_note(files.read_bytes(files.join(run.folder, "score x.json")))
+        advance(6)
+
+    assert datetime.fromisoformat(note.pop("since")) <= datetime.now(timezone.utc)
+    assert note == {"rows": 10, "uri": "u", "state": "running", "reused": 4}
 
 
 def test_status_of_no_workspace_is_an_error(winnow, tmp_path):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
@@ -51,12 +52,16 @@ class Run:
 
         Rows that are reported before any work (the first call) count as reused.
         """
-        self.note(name, {"rows": rows, "uri": uri, "state": "running"})
+        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        begun = {"rows": rows, "uri": uri, "state": "running", "since": since}
+        self.note(name, begun)
         done: list[int] = []
         started = time.perf_counter()
         with self.track(name, rows) as advance, self.engine.observer.step(name, rows) as tell:
 
             def count(more: int) -> None:
+                if not done:  # what is committed later tells how fast the step is
+                    self.note(name, begun | {"reused": more})
                 done.append(more)
                 advance(more)
                 tell(more)
