@@ -15,6 +15,7 @@ from markupsafe import Markup
 from pipeline.report import text, views
 from pipeline.report.agreement import matrix
 from pipeline.report.deciding import Thresholds
+from pipeline.report.drift import Drift, view_of
 from pipeline.report.gallery import Entry
 from pipeline.report.plots import flow
 from pipeline.report.summary import Summary
@@ -62,7 +63,9 @@ class About:
     """Names of the class file."""
 
 
-def render(summary: Summary, *, about: About, thumbnail: Pictures) -> str:
+def render(
+    summary: Summary, *, about: About, thumbnail: Pictures, drift: Drift | None = None
+) -> str:
     """Return the report as one HTML document.
 
     Parameters
@@ -73,6 +76,8 @@ def render(summary: Summary, *, about: About, thumbnail: Pictures) -> str:
         The run.
     thumbnail
         Called once, with every entry that is shown with its picture.
+    drift
+        How a night differs from the nights before; None = the run is no night.
     """
     sections = list(views.sections(summary))
     shown = {entry.order[1:]: entry for section in sections for entry in section.entries}
@@ -80,7 +85,11 @@ def render(summary: Summary, *, about: About, thumbnail: Pictures) -> str:
     pictures = {at: data_uri(image) for at, image in zip(shown, images, strict=True)}
     template = _environment().get_template("report.html.j2")
     return template.render(
-        _assets(), **_numbers(summary, about), sections=sections, pictures=pictures
+        _assets(),
+        **_numbers(summary, about),
+        **view_of(drift),
+        sections=sections,
+        pictures=pictures,
     )
 
 

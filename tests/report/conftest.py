@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from hashlib import blake2b
 from io import BytesIO
+from itertools import cycle
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
+from pipeline.drift.changes import Change
+from pipeline.drift.gates import Violation
+from pipeline.drift.partitions import Regrouping
+from pipeline.report.drift import Drift
 from pipeline.report.gallery import Entry
 from pipeline.report.page import About, Step
-from pipeline.schema import LEDGER
+from pipeline.schema import ACTIONS, LEDGER
 
 HOSTILE = (
     "<script>window.hacked = 1</script>",
@@ -198,3 +203,57 @@ def about():
         thresholds=THRESHOLDS,
         classes=[*CLASSES, "okapi", "narwhal"],
     )
+
+
+def make_drift(*texts: str) -> Drift:
+    """Return a night that has drifted, with `texts` in turn in each name that a crawl says."""
+    says = cycle(texts or CLASSES)
+    random = np.random.default_rng(0)
+    nights = [f"2026-11-{day:02d}" for day in range(13, 21)]
+    shares = {
+        night: dict(zip(ACTIONS, random.dirichlet((70, 12, 13, 5)).tolist(), strict=True))
+        for night in nights
+    }
+    shares[nights[-1]] = {"keep": 0.41, "relabel": 0.11, "drop": 0.42, "quarantine": 0.06}
+    kinds = [("action", "drop"), ("score", "match.outlier"), ("class", "share of rows")]
+    kinds += [("host", "new"), ("host", "vanished"), ("label", "new"), ("pair", "together")]
+    kinds += [("class", "match.label"), ("class", "drop"), ("host", "keep")]
+    found = [
+        Change(
+            kind=kind,
+            name=None if kind in ("action", "score") else next(says),
+            what=what,
+            reference=0.0 if what == "new" else 0.131,
+            tonight=0.0 if what == "vanished" else 0.42,
+            effect=(-1) ** at * (9 - at / 10),
+            p=0.001,
+        )
+        for at, (kind, what) in enumerate(kinds * 7)
+    ]
+    gate = Violation(
+        gate="gates.max_drift.actions",
+        value=0.29,
+        bound=0.15,
+        message="action drop had 13.1% of the rows and has 42.0%: 0.29, gates.max_drift.actions "
+        "allows at most 0.15; look at the report of the night, and widen "
+        "gates.max_drift.actions if it is right",
+    )
+    groups = [
+        Regrouping(
+            ((next(says), next(says)), (next(says),)), ((next(says),), (next(says), next(says)))
+        )
+        for _ in range(3)
+    ]
+    return Drift(
+        night=nights[-1],
+        reference_nights=nights[:-1],
+        shares=shares,
+        changes=found,
+        violations=[gate],
+        groups=groups,
+    )
+
+
+@pytest.fixture
+def drifted():
+    return make_drift

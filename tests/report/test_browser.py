@@ -36,21 +36,23 @@ def browser():
 
 
 @pytest.fixture
-def report(tmp_path, ledger, thresholds, about, pictures):
+def report(tmp_path, ledger, thresholds, about, pictures, drifted):
     file = tmp_path / "report.html"
     summary = Summary.of(ledger(2000), thresholds)
-    file.write_text(render(summary, about=about, thumbnail=pictures), "utf-8")
+    html = render(summary, about=about, thumbnail=pictures, drift=drifted())
+    file.write_text(html, "utf-8")
     return file
 
 
 @pytest.fixture
-def poisoned(tmp_path, ledger, poison, hostile, about):
+def poisoned(tmp_path, ledger, poison, hostile, about, drifted):
     """Write a report in which every text is hostile."""
     file = tmp_path / "poisoned.html"
     summary = Summary.of(poison(ledger(600), *hostile), about.thresholds)
     versions = dict(zip(hostile, hostile, strict=True))
     odd = replace(about, title=hostile[10], versions=versions, recipe_text="\n".join(hostile))
-    file.write_text(render(summary, about=odd, thumbnail=lambda e: [None] * len(e)), "utf-8")
+    html = render(summary, about=odd, thumbnail=lambda e: [None] * len(e), drift=drifted(*hostile))
+    file.write_text(html, "utf-8")
     return file
 
 
