@@ -6,12 +6,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.curate import Outcome
 from pipeline.demo import Found
+from pipeline.drift.changes import changes
+from pipeline.drift.profile import Profile
 from pipeline.errors import ShardError
 from pipeline.plan import Plan
+from pipeline.report.drift import NUM_CHANGES, change_row, percentage
+from pipeline.report.text import clip, visible
 from pipeline.schema import ACTIONS
 from pipeline.shards import files
 from pipeline.shards.check import Checked
@@ -180,3 +185,24 @@ def checked(console: Console, result: Checked) -> None:
     console.print(
         f"{result.num_shards} shards, {result.num_samples} samples, {len(result.problems)} problems"
     )
+
+
+def diff(console: Console, one_name: str, one: Profile, other_name: str, other: Profile) -> None:
+    """Print two nights side by side, and what is different in the second."""
+    told = [escape(visible(name)) for name in (one_name, other_name)]
+    table = Table("action", *told)
+    table.add_row("rows", f"{one.rows:,}", f"{other.rows:,}")
+    for action in ACTIONS:
+        table.add_row(action, percentage(one.shares[action]), percentage(other.shares[action]))
+    console.print(table)
+    found = changes(one, other)
+    if not found:
+        console.print("nothing is different that chance would not explain")
+        return
+    title = f"{len(found):,} changes" + f", the first {NUM_CHANGES}" * (len(found) > NUM_CHANGES)
+    table = Table("where", "what", *told, "effect", title=title)
+    for row in map(change_row, found[:NUM_CHANGES]):
+        where = row.subject if row.name is None else f"{row.subject} {clip(visible(row.name), 60)}"
+        cells = (where, visible(row.what), row.before, row.now, f"{row.effect:+.1f}")
+        table.add_row(*map(escape, cells))
+    console.print(table)

@@ -58,6 +58,8 @@ class ChangeRow(NamedTuple):
     what: str
     before: str
     now: str
+    value: float
+    """What `now` says."""
     effect: float
 
 
@@ -66,6 +68,8 @@ class Trend(NamedTuple):
 
     action: str
     now: str
+    before: tuple[str, str] | None
+    """The least and the largest share of the nights before."""
     svg: Markup
 
 
@@ -75,28 +79,30 @@ def view_of(drift: Drift | None) -> dict[str, Any]:
         return {"drift": None}
     return {
         "drift": drift,
-        "changes": [_row(change) for change in drift.changes[:NUM_CHANGES]],
+        "changes": [change_row(change) for change in drift.changes[:NUM_CHANGES]],
         "trends": [_trend(drift, action) for action in ACTIONS],
         "regroupings": [_cut(made) for made in drift.groups[:NUM_GROUPS]],
     }
 
 
-def _row(change: Change) -> ChangeRow:
+def change_row(change: Change) -> ChangeRow:
+    """Return a change in words."""
     is_measured = change.kind in MEASURED or "." in change.what
     before, now = (
-        f"{value:.2f}" if is_measured else share(value)
+        f"{value:.2f}" if is_measured else percentage(value)
         for value in (change.reference, change.tonight)
     )
     subject = SUBJECTS[change.kind]
-    return ChangeRow(subject, change.name, change.what, before, now, change.effect)
+    value = change.tonight
+    return ChangeRow(subject, change.name, change.what, before, now, value, change.effect)
 
 
-def share(value: float) -> str:
+def percentage(value: float) -> str:
     """Return a share in [0, 1] in per cent.
 
     Examples
     --------
-    >>> share(0.123), share(0.00001)
+    >>> percentage(0.123), percentage(0.00001)
     ('12.3%', '<0.1%')
     """
     return percent(round(1_000_000 * value), 1_000_000)
@@ -108,8 +114,9 @@ def _cut(made: Regrouping) -> Regrouping:
 
 def _trend(drift: Drift, action: str) -> Trend:
     series = [(night, shares[action]) for night, shares in drift.shares.items()]
-    now = share(series[-1][1]) if series else "—"
-    return Trend(action, now, trend(action, series))
+    *old, now = [share[action] for share in drift.shares.values()] or [0.0]
+    before = (percentage(min(old)), percentage(max(old))) if old else None
+    return Trend(action, percentage(now), before, trend(action, series))
 
 
 def trend(action: str, series: Sequence[tuple[str, float]]) -> Markup:
@@ -134,7 +141,7 @@ def trend(action: str, series: Sequence[tuple[str, float]]) -> Markup:
     body = Markup('<polyline class="{}" points="{}"/>').format(action, line)
     for (night, value), (x, y) in zip(series, points, strict=True):
         dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
-        tip = f"{visible(night)}: {share(value)}"
+        tip = f"{visible(night)}: {percentage(value)}"
         body += dot.format(action, x, y, 4.5 if (x, y) == points[-1] else 2.2, tip)
     label = f"{action} over {len(series)} nights"
     return SVG.format(kind="trend", width=WIDTH, height=HEIGHT, label=label, body=body)

@@ -15,7 +15,16 @@ FOREIGN = (0.1, 0.05, 0.8, 0.05)
 
 
 def night(  # noqa: PLR0913  (every trait can be planted)
-    num_rows=500, *, seed=0, mix=MIX, lift=0.0, label=None, host=None, partner=1, num=NUM_CLASSES
+    num_rows=500,
+    *,
+    seed=0,
+    mix=MIX,
+    lift=0.0,
+    label=None,
+    host=None,
+    partner=1,
+    num=NUM_CLASSES,
+    first=None,
 ):
     """Return the rows of a night.
 
@@ -33,6 +42,8 @@ def night(  # noqa: PLR0913  (every trait can be planted)
         The class whose name stands in a caption too, counted from the label's.
     num
         Classes.
+    first
+        What the first class is called.
     """
     rng = np.random.default_rng(seed)
     weight = 1.0 / np.arange(3, 3 + len(HOSTS))
@@ -42,7 +53,7 @@ def night(  # noqa: PLR0913  (every trait can be planted)
     action = rng.choice(4, num_rows, p=mix)
     score = np.clip(rng.beta(2, 5, num_rows) + lift, 0, 1).astype(np.float32)
     is_shown = rng.random(num_rows) < 0.4
-    names = [f"class {k:02d}" for k in kind]
+    names = [f"class {k:02d}" if k or first is None else first for k in kind]
     other = [f"class {(k + partner) % num:02d}" for k in kind]
     columns = {
         "action": [ACTIONS[a] for a in action],

@@ -53,9 +53,9 @@ def test_the_section_shows_the_night_the_gates_and_the_changes(page, drifted):
     assert "2026-11-20 against 7 nights before, 2026-11-13 to 2026-11-19 ." in text
     assert "gates.max_drift.actions action drop had 13.1% of the rows" in text
     assert "Every gate was passed" not in text
-    assert "all rows drop 13.1% 42.0% ▲ 9.0" in text
-    assert "all rows match.outlier 0.13 0.42 ▼ 8.9" in text
-    assert "host vanished 13.1% 0.0%" in text
+    assert "all rows dropped 13.1% → 42.0% ▲ 9.0" in text
+    assert "all rows match.outlier 0.13 → 0.42 ▼ 8.9" in text
+    assert "host vanished 13.1% → 0.0%" in text
     assert f"What is different {NUM_CHANGES} of 70" in text
     assert "Dropped 42.0%" in text
 
@@ -74,6 +74,7 @@ def test_the_first_night_has_nothing_before_it(page, drifted):
     first = replace(made, reference_nights=[], shares={made.night: made.shares[made.night]})
 
     assert "against no night: it is the first." in section(page(first))
+    assert "no night before" in section(page(first))
 
 
 def test_hostile_names_add_no_tag_and_no_attribute(page, drifted, hostile):
