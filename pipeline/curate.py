@@ -11,6 +11,7 @@ from pipeline.corpus import Corpus, gather
 from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
+from pipeline.report.drift import Drift
 from pipeline.report.page import About, Step
 from pipeline.report.summary import Summary
 from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
@@ -67,6 +68,8 @@ class Judged:
     summary: Summary
     space: str
     """What vectors and labels mean."""
+    drift: Drift | None = None
+    """How a night differs from the nights before it."""
 
 
 def curate(  # noqa: PLR0913  (where to work, and how)
@@ -208,7 +211,8 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
     # report: what was removed, and why
     write_queries(run, output, catalog, decided)
     told = about(run, recipe, judged, corpus, started)
-    write_report(run, files.join(output, REPORT), catalog, judged.summary, told)
+    report = files.join(output, REPORT)
+    write_report(run, report, catalog, judged.summary, told, judged.drift)
 
     # publish: the ledger, then the manifest, which makes the output valid
     num_ledgers = write_ledger(run, output, catalog, decided)

@@ -5,13 +5,12 @@ The whole way of a night top to bottom; the way of its rows is `curate.judge` an
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from pipeline.contract import Engine
 from pipeline.corpus import Corpus, gather
 from pipeline.curate import Judged, Outcome, about, emit, judge, since
-from pipeline.drift.gates import Violation
 from pipeline.errors import GateError
 from pipeline.opening import begin
 from pipeline.recipe import Recipe
@@ -25,7 +24,7 @@ from pipeline.store.nights import Kept, Night, Nights, published
 from pipeline.store.pages import write_report
 from pipeline.store.profiles import look, profile
 from pipeline.store.publish import claimable
-from pipeline.store.run import Run, Track
+from pipeline.store.run import Run, Track, observed
 from pipeline.store.workspace import Workspace
 
 
@@ -89,7 +88,10 @@ def nightly(  # noqa: PLR0913  (where to work, and how)
     nights = Nights(run.workspace)
     claimable(output, corpus.shards)
     files.tidy(workspace)
-    with hold(run, output, lease_s) as fence:
+    with (
+        hold(run, output, lease_s) as fence,
+        observed(run, recipe.name, fence.attempt) as run,
+    ):
         # what is new is told by content; the shards of a night never change once it has begun
         night, corpus = begin(run, corpus, nights, blank(recipe, name, replaces=rescore))
         if night.state == "published" or not night.shards:
@@ -114,18 +116,18 @@ def curate_night(
     # gates: what does not look like the nights before waits for a person
     labeller = Labeller(recipe.source.label, corpus.entries)
     tonight = profile(run, judged.rows, judged.decided, recipe.policy, labeller)
-    seen = look(nights, recipe.gates, tonight, night.name, history)
-    why = [violation.message for violation in seen.violations]
+    drift = look(nights, recipe.gates, tonight, night.name, history)
+    why = [violation.message for violation in drift.violations]
     if why and override is None:
         report, told = nights.uri(night.name, REPORT), about(run, recipe, judged, corpus, started)
-        write_report(run, report, judged.catalog, judged.summary, told)
+        write_report(run, report, judged.catalog, judged.summary, told, drift)
         nights.save(night.changed("held", *why))
-        raise GateError(refusal(night.name, seen.violations, report))
+        raise GateError(refusal(night.name, why, report))
 
     # emit: a generation of its own
     place = place_of(fence.output, night.name, history)
     with fence.guard():
-        stats = emit(run, recipe, corpus, judged, fence, place, started)
+        stats = emit(run, recipe, corpus, replace(judged, drift=drift), fence, place, started)
     sizes = {tar_name(stat["number"]): int(stat["count"]) for stat in stats}
     position = 1 + max(other.position for other in nights.all())
     stands = {"sizes": sizes, "first": place.first, "position": position}
@@ -166,10 +168,9 @@ def described(night: Night, judged: Judged) -> Night:
     return night.model_copy(update={**known, "space": judged.space, "actions": actions})
 
 
-def refusal(name: str, violations: Sequence[Violation], report: str) -> str:
+def refusal(name: str, why: Sequence[str], report: str) -> str:
     """Return why a night is not published, and what can be done."""
-    told = "; ".join(violation.message for violation in violations)
     return (
-        f"night {name} is held: {told}; its report is {files.redact(report)}; then either "
+        f"night {name} is held: {'; '.join(why)}; its report is {files.redact(report)}; then "
         f'winnow publish {name} --override "REASON" or winnow discard {name} --because "REASON"'
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import amend, show_nights
+from pipeline import amend, show, show_nights
 from pipeline.errors import RecipeError
 from pipeline.night import nightly as curate_night
 from pipeline.options import (
@@ -15,6 +15,7 @@ from pipeline.options import (
     EngineName,
     Gpus,
     Lease,
+    LogFragments,
     OutputUri,
     Policy,
     RecipeFile,
@@ -53,6 +54,7 @@ def nightly(  # noqa: PLR0913  (one parameter per option)
     gpus: Gpus = 0,
     cpus: Cpus = 0,
     lease: Lease = LEASE_S,
+    log_fragments: LogFragments = None,
     *,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Curate all nights anew from their vectors.")
@@ -67,7 +69,7 @@ def nightly(  # noqa: PLR0913  (one parameter per option)
         loaded,
         workspace,
         output,
-        make_engine(engine, address, gpus, cpus),
+        make_engine(engine, address, gpus, cpus, log_fragments=log_fragments),
         track(),
         name=name,
         rescore=rescore,
@@ -118,7 +120,7 @@ def diff(
     """Show how two nights differ: volumes, decisions, scores, hosts, classes."""
     kept = Nights(Workspace(workspace))
     profiles = [stored(kept, kept.find(name).name) for name in (one, other)]
-    show_nights.diff(console, one, profiles[0], other, profiles[1])
+    show.diff(console, one, profiles[0], other, profiles[1])
 
 
 def gc(

@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import show
-from pipeline.drift.profile import Profile
 from pipeline.night import Tonight
 from pipeline.schema import ACTIONS
 from pipeline.store.garbage import Waste
@@ -54,8 +53,3 @@ def waste(console: Console, found: Sequence[Waste], *, is_deleted: bool) -> None
 def say(console: Console, line: str) -> None:
     """Print a line as it is."""
     console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def diff(console: Console, one: str, first: Profile, other: str, second: Profile) -> None:
-    """Print how two nights differ."""
-    say(console, f"{one} {first.rows}, {other} {second.rows}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.report.drift import Drift
 from pipeline.report.gallery import Entry
 from pipeline.report.page import About, render
 from pipeline.report.summary import Summary
@@ -13,10 +14,17 @@ from pipeline.store.run import Run
 from pipeline.store.workspace import from_parquet
 
 
-def write_report(run: Run, uri: str, catalog: Catalog, summary: Summary, about: About) -> None:
-    """Write the report of a run."""
+def write_report(
+    run: Run,
+    uri: str,
+    catalog: Catalog,
+    summary: Summary,
+    about: About,
+    drift: Drift | None = None,
+) -> None:
+    """Write the report of a run, of a night with how it differs from the nights before."""
     gallery = Gallery(run, catalog)
-    page = render(summary, about=about, thumbnail=gallery.pictures)
+    page = render(summary, about=about, thumbnail=gallery.pictures, drift=drift)
     files.write(uri, page.encode())
 
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.drift.changes import Change, changes
-from pipeline.drift.gates import Gates, Violation, violations
+from pipeline.drift.changes import changes
+from pipeline.drift.gates import Gates, violations
+from pipeline.drift.groups import groups
 from pipeline.drift.hosts import host_of
+from pipeline.drift.partitions import regrouped
 from pipeline.drift.profile import Profile
 from pipeline.policy.rules import Policy
+from pipeline.report.drift import Drift
 from pipeline.shards import files
 from pipeline.store.label import Labeller
 from pipeline.store.nights import Night, Nights
@@ -21,29 +24,24 @@ PROFILE = "profile.parquet"
 """What the profile of a night is called, beside its record."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A night beside the nights before."""
-
-    tonight: Profile
-    reference: Profile
-    nights: tuple[str, ...]
-    """Whose rows the reference are."""
-    changes: tuple[Change, ...]
-    violations: tuple[Violation, ...]
-    """Gates that the night does not pass."""
-
-
 def look(
     nights: Nights, gates: Gates, tonight: Profile, name: str, history: Sequence[Night]
-) -> Seen:
+) -> Drift:
     """Keep the profile of a night and hold it against the nights before."""
     files.write(nights.uri(name, PROFILE), to_parquet(tonight.to_table()))
     before = [night.name for night in history][-gates.reference_nights :]
-    reference = Profile.total([stored(nights, other) for other in before])
-    found = changes(reference, tonight) if reference.rows else []
-    refused = violations(gates, tonight, reference if reference.rows else None)
-    return Seen(tonight, reference, tuple(before), tuple(found), tuple(refused))
+    known = {other: stored(nights, other) for other in before}
+    reference = Profile.total(known.values())
+    shares = {other: known[other].shares for other in before} | {name: tonight.shares}
+    is_first = not reference.rows
+    return Drift(
+        night=name,
+        reference_nights=before,
+        shares=shares,
+        changes=[] if is_first else changes(reference, tonight),
+        violations=violations(gates, tonight, None if is_first else reference),
+        groups=[] if is_first else regrouped(groups(reference), groups(tonight)),
+    )
 
 
 def stored(nights: Nights, name: str) -> Profile:
