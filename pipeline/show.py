@@ -22,6 +22,7 @@ from pipeline.shards import files
 from pipeline.shards.check import Checked
 from pipeline.shards.manifest import MANIFEST, REPORT
 from pipeline.store.fence import holder_of
+from pipeline.store.generations import INDEX, train_data
 from pipeline.store.lease import NOTE as LEASE_NOTE
 from pipeline.store.run import Timing
 from pipeline.store.workspace import Step, num_promised
@@ -161,6 +162,9 @@ def lease(note: dict[str, Any]) -> str:
 def published(console: Console, output: str) -> None:
     """Print what the manifest of an output says."""
     uri = files.join(output, MANIFEST)
+    if files.exists(files.join(output, INDEX)):
+        generations(console, output)
+        return
     if not files.exists(uri):
         raise ShardError(f"{output} has no {MANIFEST}: nothing is published there yet")
     manifest = parse_note(files.read_bytes(uri))
@@ -176,6 +180,23 @@ def published(console: Console, output: str) -> None:
     console.print(f"captions cut at the encoder's context: {manifest['captions_cut']:,}")
     console.print(f"shards: {len(manifest['shards'])}")
     console.print(f"report: {files.join(output, REPORT)}", soft_wrap=True, markup=False)
+
+
+def generations(console: Console, output: str) -> None:
+    """Print the nights of an output, and how OpenCLIP reads them all."""
+    uri = files.join(output, INDEX)
+    index = parse_note(files.read_bytes(uri))
+    try:
+        table = Table("night", "shards", "rows", *ACTIONS, title=f"{index['rows']:,} rows")
+        for night in index["nights"]:
+            counts = [f"{night['actions'].get(action, 0):,}" for action in ACTIONS]
+            name, rows = escape(visible(str(night["night"]))), f"{night['rows']:,}"
+            table.add_row(name, str(night["shards"]), rows, *counts)
+        source = train_data(output, index)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ShardError(f"{uri} is damaged; the next night writes it anew") from error
+    console.print(table)
+    console.print(f"--train-data '{source}'", soft_wrap=True, markup=False, highlight=False)
 
 
 def checked(console: Console, result: Checked) -> None:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from pipeline import show
 from pipeline.night import Tonight
+from pipeline.report.text import visible
 from pipeline.schema import ACTIONS
 from pipeline.store.garbage import Waste
 from pipeline.store.nights import Night
@@ -28,23 +29,24 @@ def listed(console: Console, nights: Sequence[Night], workspace: str) -> None:
     if not nights:
         say(console, f"workspace {workspace} has no nights yet")
         return
-    table = Table("night", "state", "shards", "rows", *ACTIONS, "why")
+    table = Table("night", "state", "shards", "rows", *ACTIONS)
     for night in nights:
         counts = [f"{night.actions.get(action, 0):,}" for action in ACTIONS]
-        shards = f"{len(night.shards):,}" + (f" + {len(r)} seen" if (r := night.repeated) else "")
-        table.add_row(
-            night.name, night.state, shards, f"{night.num_rows:,}", *counts, "; ".join(night.why)
-        )
+        shards = f"{len(night.shards):,}"
+        table.add_row(night.name, night.state, shards, f"{night.num_rows:,}", *counts)
     console.print(table)
+    for night in nights:
+        for why in night.why:
+            say(console, f"{night.name}: {visible(why)}")
+        if night.repeated:
+            say(console, f"{night.name}: {len(night.repeated):,} shards were taken before")
 
 
 def waste(console: Console, found: Sequence[Waste], *, is_deleted: bool) -> None:
     """Print what can be deleted, or was."""
-    table = Table("folder", "files", "MB", "why")
     for each in found:
-        table.add_row(each.uri, f"{each.num_files:,}", f"{each.num_bytes / 1e6:,.1f}", each.why)
-    if found:
-        console.print(table)
+        size = f"{each.num_bytes / 1e6:,.1f} MB, {each.num_files:,} files"
+        say(console, f"{visible(each.uri)}: {size}, {each.why}")
     total = sum(each.num_bytes for each in found) / 1e6
     verb = "deleted" if is_deleted else "can be deleted with --delete"
     say(console, f"{len(found):,} folders, {total:,.1f} MB {verb}")

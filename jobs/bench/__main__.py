@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from jobs.bench import alone, confident, crawl, embed, load, noise, storage, vectors, week
+from jobs.bench import alone, confident, crawl, embed, load, nights, noise, storage, vectors, week
 
 
 def options() -> argparse.ArgumentParser:
@@ -38,6 +38,7 @@ def options() -> argparse.ArgumentParser:
     scale.add_argument("--classes", type=int, default=1000)
     scale.add_argument("--dims", type=int, default=512)
     scale.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
+    nights.add_options(commands.add_parser("nights", help="what a small night costs"))
     week.add_options(commands.add_parser("week", help="seven nights, some of them bad"))
     load.add_options(commands.add_parser("load", help="the whole way on millions of tiny rows"))
     return parser
@@ -47,7 +48,7 @@ def main() -> None:
     """Run one benchmark, or all that need no data."""
     chosen = options().parse_args()
     if chosen.command is None:
-        for command in ("embed", "storage", "confident"):  # these need no data
+        for command in ("embed", "storage", "confident", "nights"):  # these need no data
             run(options().parse_args([command]))
     else:
         run(chosen)
@@ -70,6 +71,9 @@ REPORTS: dict[str, Callable[[argparse.Namespace], None]] = {
         given.rows, given.classes, given.dims, given.subsample
     ),
     "vectors": lambda given: vectors.report(given.folder, given.classes),
+    "nights": lambda given: nights.report(
+        given.rows, given.share, given.cleaners, given.engine, given.folder
+    ),
     "week": lambda given: week.report(given.crawls, given.folder, given.engine),
     "load": lambda given: load.report(given.rows, given.shards, given.engine, given.folder),
 }

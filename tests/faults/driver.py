@@ -1,6 +1,7 @@
 """`winnow run` as a real process, which a test may stop, continue and kill."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -14,6 +15,10 @@ FORKS = get_context("forkserver")
 """Forks every process from one that has imported everything: a start costs a second, not ten."""
 FORKS.set_forkserver_preload(["pipeline.cli"])
 POLL_S = 0.0005
+TIMES = re.compile(
+    r'<p class="soft">[^<]* took [^<]*</p>|<h2>Run</h2>.*?</table>|<p>Begun [^<]*</p>', re.DOTALL
+)
+"""Where a report tells when it was made, how long each step took and what it reused."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,13 @@ class Drivers:
         self.folder = folder
         self.started: list[Driver] = []
 
-    def run(self, recipe: Path, workspace: Path, output: Path, *options: str) -> Driver:
-        """Start `winnow run`, in that process alone if no engine is named."""
+    def run(
+        self, recipe: Path, workspace: Path, output: Path, *options: str, command: str = "run"
+    ) -> Driver:
+        """Start `winnow run` or another command, in that process alone if no engine is named."""
         engine = () if "--engine" in options else ("--engine", "local")
         log = self.folder / f"{len(self.started):03d}.log"
-        words = ["run", str(recipe), "--workspace", str(workspace), "--output", str(output)]
+        words = [command, str(recipe), "--workspace", str(workspace), "--output", str(output)]
         process = FORKS.Process(target=main, args=([*words, *engine, *options], str(log)))
         process.start()
         self.started.append(Driver(process, log))

@@ -6,7 +6,6 @@
 import json
 import os
 import random
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.driver import Driver, drivers
+from tests.faults.driver import TIMES, Driver, drivers
 
 IS_SOAK = bool(os.environ.get("WINNOW_SOAK"))
 NUM_KILLS = 36 if IS_SOAK else 8
@@ -35,10 +34,6 @@ OUTPUT_STEPS = {
     "ledger": "ledger",
     "manifest.json": "manifest",
 }
-TIMES = re.compile(
-    r'<p class="soft">[^<]* took [^<]*</p>|<h2>Run</h2>.*?</table>|<p>Begun [^<]*</p>', re.DOTALL
-)
-"""Where a report tells when it was made, how long each step took and what it reused."""
 
 
 @dataclass(frozen=True)
