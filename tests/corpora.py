@@ -1,7 +1,8 @@
 """Planted corpora: embeddings whose every fault is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,17 @@ class Corpus:
         cuts = np.linspace(0, len(self.table), num_fragments + 1).astype(int)
         parts = [self.table.slice(a, b - a) for a, b in pairwise(cuts)]
         return TableRows(tuple(parts), self.classes)
+
+
+@dataclass(frozen=True)
+class WatchedRows(TableRows):
+    """Rows that remember what every pass over them gave."""
+
+    passes: list[Any] = field(default_factory=list)
+
+    def reduce(self, partial, merge):
+        self.passes.append(super().reduce(partial, merge))
+        return self.passes[-1]
 
 
 def unit(rows):

@@ -1,14 +1,19 @@
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.cleaners.match import Match
+from pipeline.cleaners.match import Match, survey_batch
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
 from pipeline.errors import FitError
+from pipeline.numeric.record import from_arrays, to_arrays
+from pipeline.numeric.survey import Survey
 from pipeline.schema import LABEL
-from tests.corpora import plant, tabulate, unit
+from tests.corpora import WatchedRows, plant, tabulate, unit
+from tests.numeric.merging import assert_same
 
 
 def clean(corpus, **options):
@@ -189,10 +194,14 @@ def test_prototypes_are_stored_as_faiss_indices():
     assert arrays["prototypes.faiss"].dtype == np.uint8
 
 
+def unlabelled(corpus):
+    place = corpus.table.schema.get_field_index(LABEL)
+    return corpus.table.set_column(place, LABEL, pa.nulls(len(corpus.table), pa.int32()))
+
+
 def test_a_corpus_without_labels_is_judged_by_captions_and_names():
     corpus = plant(1500, 8, swap=0.2, flip=0.0, foreign=0.0)
-    label = corpus.table.schema.get_field_index(LABEL)
-    blank = corpus.table.set_column(label, LABEL, pa.nulls(len(corpus.table), pa.int32()))
+    blank = unlabelled(corpus)
     rows = TableRows((blank,), corpus.classes)
 
     found = Match().score(Match().fit(rows), blank)
@@ -211,3 +220,56 @@ def test_no_rows_at_all_is_an_error():
 
     with pytest.raises(FitError, match="must have readable rows"):
         Match().fit(TableRows((table,), plant(20).classes))
+
+
+def test_one_pass_is_enough_and_a_corpus_without_labels_takes_one_more():
+    corpus = plant(300, 4)
+    for table, num_passes in ((corpus.table, 1), (unlabelled(corpus), 2)):
+        rows = WatchedRows((table,), corpus.classes)
+        Match().fit(rows)
+
+        assert len(rows.passes) == num_passes
+
+
+def test_the_sample_is_bounded_and_the_bank_is_its_beginning():
+    corpus = plant(900, 6)
+    rows = WatchedRows((corpus.table.slice(0, 500), corpus.table.slice(500)), corpus.classes)
+
+    state = Match(sample_rows=20, bank_rows=60, revised_rows=300).fit(rows)
+
+    sample, banked = rows.passes[0].sample, state.evidence.bank.name
+    np.testing.assert_array_equal(np.bincount(sample.label), np.full(6, 50))
+    first = [np.sort(sample.hash[sample.label == c])[:10] for c in range(6)]
+    np.testing.assert_array_equal(banked, np.concatenate(first))
+
+
+def test_halves_in_either_order_survive_storage_and_add_up_to_the_survey():
+    table = plant(600, 5).table
+    survey = partial(survey_batch, None, (5, 5), 40)
+
+    for cut in (0, 250, 600):
+        stored = [to_arrays(survey(half)) for half in (table.slice(0, cut), table.slice(cut))]
+        one, other = (from_arrays(Survey, arrays) for arrays in stored)
+        assert_same(one.merge(other), survey(table))
+        assert_same(other.merge(one), survey(table))
+
+
+def test_fits_on_a_part_of_the_rows_do_not_depend_on_their_order():
+    corpus, cleaner = plant(900, 6), Match(sample_rows=20, revised_rows=300)
+    order = np.random.default_rng(0).permutation(900)
+    moved = corpus.table.take(order)
+    rows = TableRows((moved.slice(0, 450), moved.slice(450)), corpus.classes)
+    states = (cleaner.fit(corpus.rows(3)), cleaner.fit(rows))
+
+    np.testing.assert_array_equal(states[0].protected, states[1].protected)
+    one, other = (cleaner.score(state, corpus.table) for state in states)
+    for name in ("match.label", "match.outlier", "match.caption"):
+        np.testing.assert_allclose(one[name].fill_null(0), other[name].fill_null(0), atol=1e-3)
+
+
+def test_rounds_on_a_sample_find_what_rounds_on_all_rows_find():
+    corpus = plant(2000, 8, spread=1.0)
+    some, every = (clean(corpus, sample_rows=25, revised_rows=n) for n in (400, 2000))
+
+    for column, fault in (("match.label", "wrong-label"), ("match.outlier", "foreign-image")):
+        assert auroc(corpus, some[column], fault) > auroc(corpus, every[column], fault) - 0.01

@@ -1,10 +1,17 @@
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from pipeline.cleaners.separate import Separate, collision_entropy
+from pipeline.cleaners.separate import Separate, sample_batch
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
-from tests.corpora import tabulate, unit, vectors
+from pipeline.numeric.judged import Judged
+from pipeline.numeric.record import from_arrays, to_arrays
+from pipeline.numeric.turns import collision_entropy
+from tests.corpora import WatchedRows, tabulate, unit, vectors
+from tests.numeric.merging import assert_same
 
 NUM_CLASSES, NUM_DIMS = 4, 16
 
@@ -90,10 +97,9 @@ def test_image_vectors_stand_in_for_a_missing_early_block():
 
 
 def test_entropy_tells_agreement_wrong_labels_and_no_class():
-    own, impurity = [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]
-    table = pa.table({"match.image": 1.0 - np.array(own), "match.impurity": impurity})
+    wrong, impurity = np.array([0.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0])
 
-    np.testing.assert_allclose(collision_entropy(table), [0.0, 0.5, 1.0], atol=1e-9)
+    np.testing.assert_allclose(collision_entropy(wrong, impurity), [0.0, 0.5, 1.0], atol=1e-9)
 
 
 def test_kinds_are_told_apart():
@@ -102,3 +108,45 @@ def test_kinds_are_told_apart():
 
     assert np.mean(kind[~is_outlier] == 0) > 0.9
     assert np.mean(kind[is_outlier] != 0) > 0.9
+
+
+def test_one_pass_collects_a_bounded_sample():
+    table, _, _ = planted(1000)
+    rows = WatchedRows((table.slice(0, 300), table.slice(300)), classes())
+
+    Separate(sample_rows=200).fit(rows)
+
+    (sample,) = rows.passes
+    hashed = table["image_hash"].to_numpy()
+    np.testing.assert_array_equal(sample.hash, np.sort(hashed)[:200])
+
+
+@pytest.mark.parametrize("cut", [0, 100, 400, 1000])
+def test_halves_in_either_order_survive_storage_and_add_up_to_the_sample(cut):
+    table, _, _ = planted(1000)
+    sample = partial(sample_batch, 300)
+    stored = [to_arrays(sample(half)) for half in (table.slice(0, cut), table.slice(cut))]
+    one, other = (from_arrays(Judged, arrays) for arrays in stored)
+
+    assert_same(one.merge(other), sample(table))
+    assert_same(other.merge(one), sample(table))
+
+
+def test_fits_on_a_part_of_the_rows_do_not_depend_on_their_order():
+    table, _, _ = planted(2000)
+    moved = table.take(np.random.default_rng(0).permutation(2000))
+    cleaner, halves = Separate(sample_rows=800), (moved.slice(0, 700), moved.slice(700))
+    one = cleaner.dump(cleaner.fit(TableRows((table,), classes())))
+    other = cleaner.dump(cleaner.fit(TableRows(halves, classes())))
+
+    for name, array in one.items():
+        np.testing.assert_allclose(other[name], array, atol=1e-12, err_msg=name)
+
+
+def test_a_sample_is_enough():
+    table, is_outlier, _ = planted(8000)
+    every, some = (separate(table, sample_rows=n)["separate.outlier"] > 0.5 for n in (8000, 1500))
+
+    assert np.mean(some[is_outlier]) > 0.6
+    assert np.mean(~some[~is_outlier]) > 0.95
+    assert np.mean(some == every) > 0.95
