@@ -116,7 +116,7 @@ def curate_night(
     # gates: what does not look like the nights before waits for a person
     labeller = Labeller(recipe.source.label, corpus.entries)
     tonight = profile(run, judged.rows, judged.decided, recipe.policy, labeller)
-    drift = look(nights, recipe.gates, tonight, night.name, history)
+    drift = look(nights, recipe.gates, night, tonight, history)
     why = [violation.message for violation in drift.violations]
     if why and override is None:
         report, told = nights.uri(night.name, REPORT), about(run, recipe, judged, corpus, started)

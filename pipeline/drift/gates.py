@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.drift.distances import DISTANCES
 from pipeline.drift.profile import Profile, comparable
+
+FEW: Final = 20
+"""New rows below which a night that is mostly copies, or unreadable, has no drift of its own."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -91,7 +94,9 @@ class Violation:
     """One sentence with the remedy."""
 
 
-def violations(gates: Gates, tonight: Profile, reference: Profile | None) -> list[Violation]:
+def violations(
+    gates: Gates, tonight: Profile, reference: Profile | None, num_copies: int = 0
+) -> list[Violation]:
     """Return the gates that a night does not pass, in the order of the recipe.
 
     Parameters
@@ -103,23 +108,38 @@ def violations(gates: Gates, tonight: Profile, reference: Profile | None) -> lis
     reference
         The rows of the nights before, or None. Drift is looked at only from
         `min_reference_rows` on, and only told where chance cannot explain it.
+    num_copies
+        Rows of it that are left out of `tonight`, since an earlier row has the very same picture:
+        a crawl that comes again is whole, and says nothing of what is new.
     """
-    found = [*_shares(gates, tonight)]
-    if reference is not None and reference.rows >= gates.min_reference_rows and tonight.rows:
+    found = [*_shares(gates, tonight, num_copies)]
+    is_told = reference is not None and reference.rows >= gates.min_reference_rows
+    if reference is not None and is_told and num_fresh(tonight) >= FEW:
         found += _drifts(gates.max_drift, *comparable(reference, tonight))
     return found
 
 
-def _shares(gates: Gates, tonight: Profile) -> Iterator[Violation]:
-    if tonight.rows < gates.min_rows:
-        told = f"the night has {tonight.rows:,} rows, gates.min_rows asks for {gates.min_rows:,}"
+def num_fresh(tonight: Profile) -> int:
+    """Return the rows of a night that could be read."""
+    return tonight.rows - tonight.actions["quarantine"]
+
+
+def _shares(gates: Gates, tonight: Profile, num_copies: int) -> Iterator[Violation]:
+    num_rows = tonight.rows + num_copies
+    if num_rows < gates.min_rows:
+        told = f"the night has {num_rows:,} rows, gates.min_rows asks for {gates.min_rows:,}"
         yield Violation(
             gate="gates.min_rows",
-            value=tonight.rows,
+            value=num_rows,
             bound=gates.min_rows,
             message=f"{told}; look whether the crawl came in whole, or lower gates.min_rows",
         )
-    for action, share in tonight.shares.items() if tonight.rows else ():
+    shares = dict(tonight.shares) if tonight.rows else {}
+    if num_copies and shares:
+        unread = tonight.actions["quarantine"] / num_rows
+        is_told = num_fresh(tonight) >= FEW
+        shares = (shares if is_told else {}) | {"quarantine": unread}
+    for action, share in shares.items():
         allowed: Range = getattr(gates, action)
         if not allowed.low <= share <= allowed.high:
             told = f"{share:.1%} of the rows have the action {action}"

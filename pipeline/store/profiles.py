@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.drift.changes import changes
 from pipeline.drift.gates import Gates, violations
@@ -20,14 +21,17 @@ from pipeline.store.rows import GROUP, StoredRows
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step, from_parquet, to_parquet
 
+COPY = "dedup.copy"
+"""Score that is 1 where an earlier or better row has the very same picture."""
 PROFILE = "profile.parquet"
 """What the profile of a night is called, beside its record."""
 
 
 def look(
-    nights: Nights, gates: Gates, tonight: Profile, name: str, history: Sequence[Night]
+    nights: Nights, gates: Gates, night: Night, tonight: Profile, history: Sequence[Night]
 ) -> Drift:
     """Keep the profile of a night and hold it against the nights before."""
+    name, num_copies = night.name, night.num_rows - tonight.rows
     files.write(nights.uri(name, PROFILE), to_parquet(tonight.to_table()))
     before = [night.name for night in history][-gates.reference_nights :]
     known = {other: stored(nights, other) for other in before}
@@ -39,7 +43,7 @@ def look(
         reference_nights=before,
         shares=shares,
         changes=[] if is_first else changes(reference, tonight),
-        violations=violations(gates, tonight, None if is_first else reference),
+        violations=violations(gates, tonight, None if is_first else reference, num_copies),
         groups=[] if is_first else regrouped(groups(reference), groups(tonight)),
     )
 
@@ -58,7 +62,7 @@ def stored(nights: Nights, name: str) -> Profile:
 def profile(
     run: Run, rows: StoredRows, decided: Step, policy: Policy, labeller: Labeller
 ) -> Profile:
-    """Return the profile of tonight's rows."""
+    """Return the profile of tonight's rows but for exact copies, of which nothing is new."""
     starts = range(0, len(rows.fragments), GROUP)
     groups = [rows.fragments[start : start + GROUP] for start in starts]
     task = Profiler(rows.detached(), decided, tuple(policy.thresholds), labeller)
@@ -92,6 +96,8 @@ class Profiler:
         ]
         table = ledger.append_column("host", host_of(source["fields"]))
         table = table.append_column("tags", pa.array(tags, pa.list_(pa.string())))
+        if COPY in table.schema.names:
+            table = table.filter(pc.less(pc.fill_null(table[COPY], 0.0), 1.0))
         names = self.rows.classes.name
         return Profile.of(table, classes=names, columns=self.columns)
 

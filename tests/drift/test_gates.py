@@ -200,3 +200,21 @@ def test_gates_do_not_name_the_run():
 
     assert corpus.key(strict) == corpus.key(Recipe())
     assert corpus.key(Recipe(name="other")) != corpus.key(Recipe())
+
+
+@pytest.mark.parametrize("num_broken", [0, 40])
+def test_a_crawl_that_comes_again_is_not_stopped(num_broken):
+    left = usual(num_broken, 3, mix=(0, 0, 0, 1))
+
+    assert violations(Gates(min_rows=1500), left, usual(3500, 1), 2000) == []
+    assert [v.gate for v in violations(Gates(min_rows=3000), left, None, 2000)] == [
+        "gates.min_rows"
+    ]
+
+
+def test_a_night_that_is_half_copies_is_judged_by_the_rest():
+    rest = usual(1000, 2, mix=foreign(0.4))
+
+    found = violations(Gates(), rest, usual(3500, 1), 1000)
+
+    assert "gates.max_drift.actions" in [violation.gate for violation in found]
