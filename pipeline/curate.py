@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
 
 from pipeline.contract import Engine
 from pipeline.corpus import Corpus, gather
@@ -29,7 +28,7 @@ from pipeline.store.fence import Fence, FencedEngine
 from pipeline.store.label import LABEL_TEXT, label_step
 from pipeline.store.lease import LEASE_S, hold
 from pipeline.store.nights import Night, after, space_of
-from pipeline.store.packing import pack, shard_sizes
+from pipeline.store.packing import pack_tiers, shard_sizes
 from pipeline.store.pages import write_report
 from pipeline.store.place import Place
 from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
@@ -128,8 +127,8 @@ def curate(  # noqa: PLR0913  (where to work, and how)
             sizes = shard_sizes(run, judged.catalog, judged.decided, recipe.pack)
         else:
             with fence.guard():
-                stats = emit(run, recipe, corpus, judged, fence, Place(output), started)
-            sizes = tuple(stat["count"] for stat in stats)
+                made = emit(run, recipe, corpus, judged, fence, Place(output), started)
+            sizes = tuple(made.values())
     return Outcome(
         output=output,
         report="" if is_dry_run else files.join(output, REPORT),
@@ -191,8 +190,8 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
     fence: Fence,
     place: Place,
     started: datetime,
-) -> list[dict[str, Any]]:
-    """Pack, report and publish; return the stats of each shard.
+) -> dict[str, int]:
+    """Pack, report and publish; return the rows of each shard.
 
     Inside of `fence.guard()`: it is asked right before each file of the output is changed, and by
     the tasks as well.
@@ -206,7 +205,7 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
 
     # pack: equal, contiguous, shuffled shards
     described = attach(decided, judged.rows, recipe.pack.attach)
-    stats = pack(run, place, catalog, described, recipe.pack, recipe.source.caption)
+    made = pack_tiers(run, place, catalog, described, recipe.pack, recipe.source.caption)
 
     # report: what was removed, and why
     write_queries(run, output, catalog, decided)
@@ -216,11 +215,11 @@ def emit(  # noqa: PLR0913  (what was decided, and where it goes)
 
     # publish: the ledger, then the manifest, which makes the output valid
     num_ledgers = write_ledger(run, output, catalog, decided)
-    sweep(place, len(stats), num_ledgers)
+    sweep(output, made, num_ledgers)
     num_cut = count_cut(run, judged.embedded, catalog.identity)
     corpus.require_unchanged()
-    publish(place, edition, stats, judged.summary, catalog.faults, num_cut)
-    return stats
+    publish(output, edition, made, judged.summary, catalog.faults, num_cut)
+    return {tar: int(stat["count"]) for tar, stat in made.items()}
 
 
 def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs.Catalog:

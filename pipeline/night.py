@@ -15,7 +15,7 @@ from pipeline.errors import GateError
 from pipeline.opening import begin
 from pipeline.recipe import Recipe
 from pipeline.shards import files
-from pipeline.shards.manifest import REPORT, tar_name
+from pipeline.shards.manifest import REPORT
 from pipeline.store.fence import Fence
 from pipeline.store.generations import announce, place_of
 from pipeline.store.label import Labeller
@@ -127,10 +127,9 @@ def curate_night(
     # emit: a generation of its own
     place = place_of(fence.output, night.name, history)
     with fence.guard():
-        stats = emit(run, recipe, corpus, replace(judged, drift=drift), fence, place, started)
-    sizes = {tar_name(stat["number"]): int(stat["count"]) for stat in stats}
+        sizes = emit(run, recipe, corpus, replace(judged, drift=drift), fence, place, started)
     position = 1 + max(other.position for other in nights.all())
-    stands = {"sizes": sizes, "first": place.first, "position": position}
+    stands = {"sizes": sizes, "position": position}
     told_why = [*why, *filter(None, [override])]
     fence.check()
     nights.save(night.model_copy(update=stands).changed("published", *told_why))

@@ -22,7 +22,7 @@ from pipeline.shards import files
 from pipeline.shards.check import Checked
 from pipeline.shards.manifest import MANIFEST, REPORT
 from pipeline.store.fence import holder_of
-from pipeline.store.generations import INDEX, train_data
+from pipeline.store.generations import ALL, INDEX, train_data
 from pipeline.store.lease import NOTE as LEASE_NOTE
 from pipeline.store.run import Timing
 from pipeline.store.workspace import Step, num_promised
@@ -196,7 +196,9 @@ def generations(console: Console, output: str) -> None:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ShardError(f"{uri} is damaged; the next night writes it anew") from error
     console.print(table)
-    console.print(f"--train-data '{source}'", soft_wrap=True, markup=False, highlight=False)
+    for tier, pattern in source.items():
+        line = f"--train-data '{pattern}'" + ("" if tier == ALL else f"  # {tier}")
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def checked(console: Console, result: Checked) -> None:

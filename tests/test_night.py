@@ -15,9 +15,12 @@ from pipeline.engine.local import LocalEngine
 from pipeline.errors import GateError, RecipeError, ShardError
 from pipeline.night import nightly
 from pipeline.recipe import parse_recipe
+from pipeline.schema import ACTIONS
 from pipeline.shards.check import check
 from pipeline.store import garbage, states
+from pipeline.store.generations import train_data
 from pipeline.store.nights import Nights
+from pipeline.store.order import PackSpec
 from pipeline.store.workspace import Workspace
 
 SHARDS, ROWS = 6, 300
@@ -172,17 +175,15 @@ def test_shards_and_keys_are_numbered_on_over_all_nights(place):
 def test_openclip_reads_all_nights_as_one_corpus(place):
     from open_clip_train.data import expand_urls, get_dataset_size
 
-    from pipeline.store.generations import train_data
-
     for number, name in enumerate("abc"):
         place.arrive(number)
         place.night(name)
     source = train_data(place.output, place.index())
 
-    num_samples, num_shards = get_dataset_size(source)
+    num_samples, num_shards = get_dataset_size(source["all"])
 
     assert (num_samples, num_shards) == (place.index()["rows"], place.index()["shards"])
-    assert all(Path(url).exists() for url in expand_urls(source)[0])
+    assert all(Path(url).exists() for url in expand_urls(source["all"])[0])
 
 
 BAD = {"gates": {"min_rows": 10 * ROWS}}
@@ -390,3 +391,30 @@ def test_what_no_night_needs_is_told_first_and_then_deleted(place):
     place.arrive(3)
     assert place.night("d").outcome.summary.rows == ROWS
     assert check(f"{place.output}/a").is_sound
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # OpenCLIP's file
+def test_tiers_are_sources_of_their_own(place):
+    from open_clip_train.data import get_dataset_size
+
+    tiered = place.recipe.model_copy(update={"pack": PackSpec(shard_rows=100, tiers=True)})
+    for number, name in enumerate("ab"):
+        place.arrive(number)
+        place.night(name, recipe=tiered)
+    source = train_data(place.output, place.index())
+    rows = [row for name in "ab" for row in place.ledger(name).values()]
+    counts = {action: sum(row["action"] == action for row in rows) for action in ACTIONS}
+
+    assert counts["relabel"] > 0
+    assert {tier: get_dataset_size(source[tier])[0] for tier in source} == {
+        "clean": counts["keep"],
+        "relabelled": counts["relabel"],
+    }
+    for name in "ab":
+        for tier in ("clean", "relabelled"):
+            assert check(f"{place.output}/{name}/{tier}").is_sound
+    found = (path for path in Path(place.output).glob("*/*/0*.parquet"))
+    paths = [path for path in found if path.parent.name != "ledger"]
+    tables = [ds.dataset(str(path)).to_table(columns=["__key__"]) for path in paths]
+    keys = [key for table in tables for key in table["__key__"].to_pylist()]
+    assert len(keys) == len(set(keys)) == counts["keep"] + counts["relabel"]

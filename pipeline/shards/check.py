@@ -1,5 +1,6 @@
 """Open an output by the rules of OpenCLIP's loader, which skips what it cannot load in silence."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ BATCH_ROWS = 1024
 CHUNK_BYTES = 16 * 2**20
 MAX_CLAIMS_BYTES = 256 * 2**20
 """Of a JSON file of the output; a million shards take a tenth."""
-MAX_FIRST = 10**8
-"""A larger number of the first shard is none that a night has."""
+STEM = re.compile(r"\d{5,9}")
+"""How a shard is called, without an extension."""
 _JUDGED = frozenset({"txt", "json"})
 """Members that have faults of their own."""
 
@@ -147,9 +148,19 @@ def _sample_problems(sample: Sample, seen: Counter[str]) -> Iterator[tuple[str, 
 
 
 def _first(output_uri: str) -> int:
-    """Return the number of the first shard: a night numbers on from the nights before it."""
-    first = _load(files.join(output_uri, MANIFEST)).get("first", 0)
-    return first if isinstance(first, int) and 0 <= first < MAX_FIRST else 0
+    """Return the number of the first shard that the manifest lists for a folder.
+
+    A night numbers on from the nights before it; a tier is listed by the output it is a part of.
+    """
+    folder, _, tier = files.canonical(output_uri).rpartition("/")
+    for uri, prefix in ((output_uri, ""), (folder, f"{tier}/")):
+        listed = _load(files.join(uri, MANIFEST)).get("shards")
+        names = [*listed] if isinstance(listed, dict) else []
+        stems = [name.removeprefix(prefix).removesuffix(".tar") for name in names]
+        numbers = [int(stem) for stem in stems if STEM.fullmatch(stem)]
+        if numbers:
+            return min(numbers)
+    return 0
 
 
 def _claims(output_uri: str, tars: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

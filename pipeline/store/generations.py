@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.shards import files
-from pipeline.shards.manifest import MANIFEST, MARK, REPORT, SIZES, shard_name, tar_name
+from pipeline.shards.manifest import MANIFEST, MARK, REPORT
 from pipeline.store.nights import Night
 from pipeline.store.place import Place
 
 INDEX = "index.json"
 """Every night that stands, and how to read them all as one corpus."""
+ALL = "all"
+"""What the index calls the shards of an output without tiers."""
 LATEST = "latest.json"
 """The night that was published last."""
 
 
 def place_of(output: str, name: str, history: Sequence[Night]) -> Place:
     """Return where a night goes that follows others."""
-    earlier = {tar: count for night in history for tar, count in night.sizes.items()}
+    earlier = {
+        tar.rpartition("/")[2]: count for night in history for tar, count in night.sizes.items()
+    }
     return Place(files.join(output, name), len(earlier), earlier)
 
 
@@ -29,11 +33,15 @@ def announce(output: str, standing: Sequence[Night]) -> None:
     """Write the index of the nights that stand, in order, and the latest of them."""
     files.write(files.join(output, MARK), b"")
     entries = [entry(night) for night in standing]
+    tiers = dict.fromkeys(tier for each in entries for tier in each["patterns"])
     index = {
         "nights": entries,
         "rows": sum(each["rows"] for each in entries),
         "shards": sum(each["shards"] for each in entries),
-        "train_data": [each["pattern"] for each in reversed(entries) if each["shards"]],
+        "train_data": {
+            tier: [e["patterns"][tier] for e in reversed(entries) if tier in e["patterns"]]
+            for tier in tiers
+        },
     }
     files.write(files.join(output, INDEX), encoded(index))
     if entries:
@@ -44,40 +52,47 @@ def entry(night: Night) -> dict[str, Any]:
     """Return what the index says of a night; paths are relative to the output."""
     return {
         "night": night.name,
-        "pattern": pattern(night),
+        "patterns": patterns(night),
         "shards": len(night.sizes),
         "rows": sum(night.sizes.values()),
         "actions": dict(sorted(night.actions.items())),
         "replaces": night.replaces,
         "manifest": f"{night.name}/{MANIFEST}",
         "report": f"{night.name}/{REPORT}",
-        "sizes": f"{night.name}/{SIZES}",
         "why": list(night.why),
     }
 
 
-def pattern(night: Night) -> str:
-    """Return the brace pattern of the shards of a night, relative to the output.
+def patterns(night: Night) -> dict[str, str]:
+    """Return the brace pattern of the shards of a night by tier, relative to the output.
 
     Examples
     --------
-    >>> night = Night(name="a", recipe="", space="", fragment_rows=1, shards=(), first=7,
-    ...               sizes={"00007.tar": 2, "00008.tar": 2})
-    >>> pattern(night)
-    'a/{00007..00008}.tar'
+    >>> night = Night(name="a", recipe="", space="", fragment_rows=1, shards=(),
+    ...               sizes={"clean/00007.tar": 2, "clean/00008.tar": 2, "relabelled/00009.tar": 1})
+    >>> patterns(night)
+    {'clean': 'a/clean/{00007..00008}.tar', 'relabelled': 'a/relabelled/00009.tar'}
     """
-    last = night.first + len(night.sizes) - 1
-    if last <= night.first:
-        return f"{night.name}/{tar_name(night.first)}"
-    return f"{night.name}/{{{shard_name(night.first)}..{shard_name(last)}}}.tar"
+    tars: dict[str, list[str]] = {}
+    for path in sorted(night.sizes):
+        tier, _, tar = path.rpartition("/")
+        tars.setdefault(tier or ALL, []).append(tar.removesuffix(".tar"))
+    found = {}
+    for tier, stems in tars.items():
+        names = stems[0] if len(stems) == 1 else f"{{{stems[0]}..{stems[-1]}}}"
+        found[tier] = "/".join([night.name, *([tier] if tier != ALL else []), f"{names}.tar"])
+    return found
 
 
-def train_data(output: str, index: dict[str, Any]) -> str:
-    """Return what OpenCLIP takes as `--train-data` for all nights of an index.
+def train_data(output: str, index: dict[str, Any]) -> dict[str, str]:
+    """Return what OpenCLIP takes as `--train-data` for all nights of an index, tier by tier.
 
     The latest night comes first: its sizes list the shards of all.
     """
-    return "::".join(files.join(output, each) for each in index["train_data"])
+    return {
+        tier: "::".join(files.join(output, each) for each in found)
+        for tier, found in index["train_data"].items()
+    }
 
 
 def encoded(value: Any) -> bytes:

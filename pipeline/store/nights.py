@@ -73,10 +73,8 @@ class Night(Strict):
     """Whether it stands for all nights before it as well."""
     position: int = 0
     """Among the published nights, from 1; 0 = it is none."""
-    first: int = 0
-    """Number of its first output shard."""
     sizes: dict[str, int] = {}
-    """Number of samples by tar name."""
+    """Number of samples by the path of the tar in its generation."""
     actions: dict[str, int] = {}
     steps: tuple[Kept, ...] = ()
     """Where the columns of its rows lie."""

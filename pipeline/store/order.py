@@ -19,6 +19,7 @@ from pydantic import Field
 from pipeline.shards.sample import INDEX
 from pipeline.store.attach import Attached
 from pipeline.store.catalog import Fragment
+from pipeline.store.place import EMITTED
 from pipeline.store.settle import emitted
 from pipeline.store.workspace import Step
 
@@ -37,6 +38,9 @@ class PackSpec:
     window_rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Rows shuffled together, which bounds the memory of a worker: about 1 kB a row. Source
     shards are shuffled whole before that."""
+    tiers: bool = False
+    """Whether rows with their own label and relabelled ones go into folders of their own, `clean`
+    and `relabelled`, for a training job to weigh them apart."""
     attach: tuple[str, ...] = ()
     """Columns of the cleaners that are written into the json of every sample."""
 
@@ -106,6 +110,8 @@ class Sorter:
     decided: Step | Attached
     seed: int
     step: Step
+    actions: tuple[str, ...] = EMITTED
+    """Whose rows are sorted."""
 
     def __call__(self, item: tuple[Window, tuple[Part, ...]]) -> int:
         window, parts = item
@@ -123,7 +129,7 @@ class Sorter:
             listed = fragment.listed()
             for column, name in LISTED.items():
                 table = table.append_column(column, listed[name])
-            yield table.filter(emitted(table))
+            yield table.filter(emitted(table, self.actions))
 
     def rank(self, table: pa.Table) -> NDArray[np.bytes_]:
         """Return the seeded hash of the place and the uid of every row: the order of a window."""

@@ -10,12 +10,13 @@ import pyarrow as pa
 from pipeline.contract import Sample
 from pipeline.shards.find import Shard
 from pipeline.shards.index import read
+from pipeline.shards.manifest import tar_name
 from pipeline.shards.pack import plan, write_index, write_shard
 from pipeline.store.attach import Attached
 from pipeline.store.catalog import Catalog
 from pipeline.store.order import LISTED, PackSpec, Part, Sorter, Window, parts, windows
 from pipeline.store.packed import Packed
-from pipeline.store.place import Place
+from pipeline.store.place import EMITTED, TIERS, Place
 from pipeline.store.run import Run
 from pipeline.store.settle import CountEmitted
 from pipeline.store.workspace import Step, key_of
@@ -61,6 +62,24 @@ class Packer:
             yield from zip(places.tolist(), found, strict=True)
 
 
+def pack_tiers(
+    run: Run,
+    place: Place,
+    catalog: Catalog,
+    decided: Step | Attached,
+    spec: PackSpec,
+    caption: str | None,
+) -> dict[str, dict[str, Any]]:
+    """Write the shards of the output; return their stats by the path of their tar in it."""
+    made: dict[str, dict[str, Any]] = {}
+    for tier in TIERS if spec.tiers else [""]:
+        sizes = {tar: stat["count"] for tar, stat in made.items()}
+        here = place.part(tier, sizes) if tier else place
+        for stat in pack(run, here, catalog, decided, spec, caption):
+            made[here.named(tar_name(stat["number"]))] = stat
+    return made
+
+
 def pack(
     run: Run,
     place: Place,
@@ -69,10 +88,11 @@ def pack(
     spec: PackSpec,
     caption: str | None,
 ) -> list[dict[str, Any]]:
-    """Write the shards of the output and return their stats."""
-    key = key_of(decided.key, vars(spec), catalog.identity)
+    """Write the shards of a folder of the output and return their stats."""
+    key = plan_key(decided, spec, catalog, place)
     ordered = run.workspace.step("order", key)
-    pieces, total = order(run, catalog, decided, spec, ordered)
+    counter = CountEmitted(decided, place.actions)
+    pieces, total = order(run, catalog, counter, spec, ordered)
     numbers = [place.first + piece.number for piece in pieces]
     packer = Packer(place, ordered, spec, caption, key)
     with run.step("pack", total, place.uri) as advance:
@@ -86,11 +106,18 @@ def pack(
     return sorted(stats, key=lambda stat: stat["number"])
 
 
+def plan_key(decided: Step | Attached, spec: PackSpec, catalog: Catalog, place: Place) -> str:
+    """Return what names the content and the order of all shards of a folder."""
+    told = {name: value for name, value in vars(spec).items() if name != "tiers"}
+    tier = [place.tier] if place.tier else []
+    return key_of(decided.key, told, catalog.identity, *tier)
+
+
 def order(
-    run: Run, catalog: Catalog, decided: Step | Attached, spec: PackSpec, step: Step
+    run: Run, catalog: Catalog, counter: CountEmitted, spec: PackSpec, step: Step
 ) -> tuple[list[Piece], int]:
     """Store the rows of every output shard in their order; return the shards and all rows."""
-    counts = dict(run.engine.each(CountEmitted(decided), catalog.identity))
+    counts = dict(run.engine.each(counter, catalog.identity))
     found = windows(catalog.fragments, [counts[i] for i in range(len(counts))], spec)
     total = sum(counts.values())
     bounds = plan(total, spec.shard_rows)
@@ -99,7 +126,8 @@ def order(
     todo = [item for item in cut if not done.issuperset(part.name for part in item[1])]
     with run.step("order", total, step.uri) as advance:
         advance(total - sum(window.stop - window.start for window, _ in todo))
-        for _, rows in run.engine.each(Sorter(decided, spec.seed, step), todo):
+        sorter = Sorter(counter.step, spec.seed, step, counter.actions)
+        for _, rows in run.engine.each(sorter, todo):
             advance(rows)
     return pieces_of(cut, len(bounds)), total
 
@@ -119,5 +147,9 @@ def pieces_of(cut: Sequence[tuple[Window, tuple[Part, ...]]], num_shards: int) -
 
 def shard_sizes(run: Run, catalog: Catalog, decided: Step, spec: PackSpec) -> tuple[int, ...]:
     """Return the rows of each shard that `pack` would write."""
-    total = sum(count for _, count in run.engine.each(CountEmitted(decided), catalog.identity))
-    return tuple(stop - start for start, stop in plan(total, spec.shard_rows))
+    sizes: list[int] = []
+    for actions in TIERS.values() if spec.tiers else [EMITTED]:
+        counter = CountEmitted(decided, actions)
+        total = sum(count for _, count in run.engine.each(counter, catalog.identity))
+        sizes += [stop - start for start, stop in plan(total, spec.shard_rows)]
+    return tuple(sizes)

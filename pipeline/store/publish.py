@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +12,15 @@ from pipeline.errors import ShardError
 from pipeline.report.summary import Summary
 from pipeline.shards import files
 from pipeline.shards.find import Shard
-from pipeline.shards.manifest import LEASE, LEDGER, MANIFEST, MARK, tar_name
+from pipeline.shards.manifest import LEASE, LEDGER, MANIFEST, MARK
 from pipeline.store.catalog import Catalog
-from pipeline.store.place import Place
+from pipeline.store.place import TIERS
 from pipeline.store.run import Run, versions
 from pipeline.store.workspace import Step, to_parquet
 
 LEDGER_FRAGMENTS = 64
 """Fragments in one ledger file of the output."""
-OURS = re.compile(r"\d{5,}(\.tar|\.parquet|_stats\.json)")
+OURS = re.compile(rf"((?:(?:{'|'.join(TIERS)}|{LEDGER})/)?\d{{5,}})(\.tar|\.parquet|_stats\.json)")
 
 
 @dataclass(frozen=True)
@@ -96,36 +96,48 @@ def claim(output: str, edition: Edition, shards: Sequence[Shard]) -> None:
         files.remove(manifest)
 
 
-def sweep(place: Place, num_shards: int, num_ledgers: int) -> None:
-    """Delete shards and ledger files that an earlier run has left under other numbers."""
-    numbers = {files.canonical(place.uri): range(place.first, place.first + num_shards)}
-    numbers[files.canonical(files.join(place.uri, LEDGER))] = range(num_ledgers)
-    for uri in files.list_files(place.uri):
-        folder, name = uri.rsplit("/", 1)
-        is_ours = folder in numbers and OURS.fullmatch(name)
-        if is_ours and int(re.split(r"\D", name)[0]) not in numbers[folder]:
+def sweep(output: str, tars: Collection[str], num_ledgers: int) -> None:
+    """Delete shards and ledger files that an earlier run has left.
+
+    Parameters
+    ----------
+    output
+        Folder of the output.
+    tars
+        What it holds now, as paths in it.
+    num_ledgers
+        Files of its ledger.
+    """
+    kept = {tar.removesuffix(".tar") for tar in tars}
+    kept |= {f"{LEDGER}/{number:05d}" for number in range(num_ledgers)}
+    folder = files.canonical(output) + "/"
+    for uri in files.list_files(output):
+        path = uri.removeprefix(folder)
+        if (ours := OURS.fullmatch(path)) and ours[1] not in kept:
             files.remove(uri)
 
 
 def publish(
-    place: Place,
+    output: str,
     edition: Edition,
-    stats: Sequence[dict[str, Any]],
+    made: Mapping[str, dict[str, Any]],
     summary: Summary,
     shard_faults: Sequence[tuple[str, str]],
     captions_cut: int,
 ) -> None:
-    """Write the manifest, which makes the output valid: readers trust only what it lists."""
+    """Write the manifest, which makes the output valid: readers trust only what it lists.
+
+    `made` holds the stats of every shard by the path of its tar.
+    """
     manifest = {
         **asdict(edition),
         "rows": summary.rows,
         "actions": dict(sorted(summary.actions.items())),
-        "shards": {tar_name(stat["number"]): stat["count"] for stat in stats},
-        "hashes": {tar_name(stat["number"]): stat["tar_blake2b"] for stat in stats},
+        "shards": {tar: stat["count"] for tar, stat in made.items()},
+        "hashes": {tar: stat["tar_blake2b"] for tar, stat in made.items()},
         "shard_faults": dict(shard_faults),
         "captions_cut": captions_cut,
         "versions": versions(),
     }
-    manifest |= {"first": place.first} if place.first else {}
     text = json.dumps(manifest, indent=1, sort_keys=True)
-    files.write(files.join(place.uri, MANIFEST), text.encode())
+    files.write(files.join(output, MANIFEST), text.encode())

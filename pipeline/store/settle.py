@@ -13,6 +13,7 @@ from pipeline.report.summary import Summary, merge
 from pipeline.schema import ANSWERED, LABEL
 from pipeline.store.attach import Attached
 from pipeline.store.label import LABEL_TEXT
+from pipeline.store.place import EMITTED
 from pipeline.store.rows import GROUP, StoredRows, in_order
 from pipeline.store.run import Run
 from pipeline.store.workspace import Step, num_promised
@@ -22,7 +23,6 @@ INPUT = (
     *(LABEL, LABEL_TEXT, ANSWERED),
 )
 """What a decision needs beside the scores."""
-EMITTED = ("keep", "relabel")
 
 
 def settle(run: Run, rows: StoredRows, policy: Policy, scores: Sequence[str], total: int) -> Step:
@@ -102,9 +102,11 @@ class CountEmitted:
     """Counts the rows of one fragment that go into the output."""
 
     step: Step | Attached
+    actions: tuple[str, ...] = EMITTED
 
     def __call__(self, fragment: str) -> int:
-        return int(pc.sum(emitted(self.step.read(fragment, ["action", "extension"]))).as_py() or 0)
+        table = self.step.read(fragment, ["action", "extension"])
+        return int(pc.sum(emitted(table, self.actions)).as_py() or 0)
 
 
 def count_cut(run: Run, samples: Step, names: Sequence[str]) -> int:
@@ -122,7 +124,7 @@ class CountCut:
         return int(pc.sum(self.samples.read(fragment, ["caption_cut"])["caption_cut"]).as_py() or 0)
 
 
-def emitted(table: pa.Table) -> pa.ChunkedArray:
+def emitted(table: pa.Table, actions: Sequence[str] = EMITTED) -> pa.ChunkedArray:
     """Return which rows of a ledger go into the output: kept, and with a picture to write."""
-    wanted = pc.is_in(table["action"], value_set=pa.array(EMITTED))
+    wanted = pc.is_in(table["action"], value_set=pa.array(actions))
     return pc.and_(wanted, pc.is_valid(table["extension"]))

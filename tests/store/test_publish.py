@@ -9,7 +9,7 @@ from pipeline.engine.local import LocalEngine
 from pipeline.errors import ShardError
 from pipeline.report.summary import Summary
 from pipeline.shards import files
-from pipeline.store.packing import PackSpec, pack
+from pipeline.store.packing import PackSpec, pack_tiers
 from pipeline.store.place import Place
 from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 
@@ -84,29 +84,41 @@ def test_shards_of_a_longer_run_are_swept(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
 
-    sweep(Place(str(tmp_path)), 2, 1)
+    sweep(str(tmp_path), ["00000.tar", "00001.tar"], 1)
 
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {*names[:6], *others}
+
+
+def test_shards_of_tiers_are_swept_when_the_output_has_none_any_more(tmp_path):
+    for name in ("clean/00000.tar", "relabelled/00001.tar", "00000.tar", "00001.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+
+    sweep(str(tmp_path), ["00000.tar", "clean/00001.tar"], 1)
+
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"00000.tar"}
 
 
 def test_a_folder_in_the_output_is_not_swept(tmp_path):
     (tmp_path / "backup").mkdir()
     (tmp_path / "backup" / "00007.tar").write_bytes(b"precious")
 
-    sweep(Place(str(tmp_path)), 2, 1)
+    sweep(str(tmp_path), ["00000.tar"], 1)
 
     assert (tmp_path / "backup" / "00007.tar").exists()
 
 
 def test_the_manifest_lists_shards_with_their_hashes(run, decided, tmp_path):
-    stats = pack(run, Place(str(tmp_path)), decided.catalog, decided.step, PackSpec(), "auto")
+    place = Place(str(tmp_path))
+    made = pack_tiers(run, place, decided.catalog, decided.step, PackSpec(), "auto")
     tables = [decided.step.read(name) for name in decided.catalog.identity]
     ledger = pa.concat_tables(tables)
     captions = pa.array([None] * len(ledger), pa.string())
     summary = Summary.of(ledger.append_column("caption", captions), {})
 
-    publish(Place(str(tmp_path)), MINE, stats, summary, [("a.tar", "empty-shard")], 7)
+    publish(str(tmp_path), MINE, made, summary, [("a.tar", "empty-shard")], 7)
 
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
     assert (manifest["key"], manifest["decided"]) == ("mine", "decided so")
@@ -115,7 +127,7 @@ def test_the_manifest_lists_shards_with_their_hashes(run, decided, tmp_path):
     assert manifest["captions_cut"] == 7
     assert manifest["shards"] == json.loads((tmp_path / "sizes.json").read_bytes())
     assert manifest["hashes"] == {
-        f"{stat['number']:05d}.tar": stat["tar_blake2b"] for stat in stats
+        f"{stat['number']:05d}.tar": stat["tar_blake2b"] for stat in made.values()
     }
 
 
