@@ -18,9 +18,9 @@ VOLUME: Final = log(1.5)
 """Floor of a change of volume: the logarithm of the ratio of two shares."""
 RATE: Final = 0.2
 """Floor of a change of rate, Cohen's h: .02 to .06, .10 to .17, .50 to .60 or .90 to .95."""
-SCORE: Final = 0.1
-"""Floor of a shift of scores: the Kolmogorov-Smirnov distance."""
-CLASS_SCORE: Final = 0.2
+SCORE: Final = 0.05
+"""Floor of a shift of scores: the earth mover's distance, 1 in 20 rows from 0 to 1."""
+CLASS_SCORE: Final = 0.1
 """The same within one class, where a handful of rows can be the cause."""
 PAIR: Final = 0.1
 """Floor of a change of co-occurrence: the difference of Fisher's z of two Jaccard indices."""

@@ -42,7 +42,7 @@ def of_actions(reference: Profile, tonight: Profile) -> Distance:
 
 
 def of_scores(reference: Profile, tonight: Profile) -> Distance:
-    """Return the largest Kolmogorov-Smirnov distance of a score column."""
+    """Return the largest distance of a score column, see `proportions.distance`."""
     columns, one, two = paired(reference, tonight, "score", range(NUM_BINS))
     gap = np.where(shifted(one, two) > CHANCE, 0.0, distance(one, two))
     if not len(gap):

@@ -50,8 +50,8 @@ class MaxDrift(Strict):
 
     actions: Share | None = 0.15
     """Change of the share of any action: .25 to .40 of the rows dropped is as much as may be."""
-    scores: Share | None = 0.25
-    """Kolmogorov-Smirnov distance of any score column."""
+    scores: Share | None = 0.1
+    """How far the scores of a column may move on average: the earth mover's distance."""
     classes: Share | None = 0.5
     """Share of the rows in classes that are more than three times as large or as small."""
     new_hosts: Share | None = None

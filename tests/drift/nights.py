@@ -57,7 +57,7 @@ def night(  # noqa: PLR0913  (every trait can be planted)
     other = [f"class {(k + partner) % num:02d}" for k in kind]
     columns = {
         "action": [ACTIONS[a] for a in action],
-        "label": names,
+        "label": [None if a == 3 else name for a, name in zip(action, names, strict=True)],
         "new_label": [other[at] if action[at] == 1 else None for at in range(num_rows)],
         "reasons": [["off-topic"] if a == 2 else [] for a in action],
     }

@@ -1,13 +1,22 @@
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
+from pipeline.cleaners.match import Match
 from pipeline.corpus import Corpus
 from pipeline.drift.gates import Gates, MaxDrift, Range, violations
 from pipeline.drift.profile import Profile
+from pipeline.engine.local import TableRows
 from pipeline.errors import RecipeError
+from pipeline.policy.decide import decide
+from pipeline.policy.presets import PRESETS
 from pipeline.recipe import Recipe, parse_recipe
 from pipeline.store.answers import NOTHING
+from tests.corpora import plant
 from tests.drift.nights import CLASSES, FOREIGN, HOSTS, MIX, night
+
+POLICY = PRESETS["balanced"]
 
 
 @pytest.fixture
@@ -59,6 +68,43 @@ def foreign(share):
 def test_a_night_of_many_foreign_images_is_stopped(stopped):
     assert stopped(mix=foreign(0.1)) == []
     assert "gates.max_drift.actions" in stopped(mix=foreign(0.4))
+
+
+def refitted(pool, share, random, num_rows=500):
+    """Return the profile of a night that is curated by itself: every night fits `match` anew."""
+    is_far = pool.fault == "foreign-image"
+    chosen = [
+        random.choice(np.flatnonzero(mask), num, replace=False)
+        for mask, num in ((is_far, int(share * num_rows)), (~is_far, int((1 - share) * num_rows)))
+    ]
+    table = pool.table.take(pa.array(random.permutation(np.concatenate(chosen))))
+    names = pool.classes.name
+    label = pa.array([names[k] for k in table["label"].to_pylist()])
+    matched = Match().score(Match().fit(TableRows((table,), pool.classes)), table)
+    nothing = pa.nulls(num_rows, pa.string())
+    given = {"key": nothing, "extension": nothing, "fault": nothing, "label.text": label}
+    ledger = decide(POLICY, pa.table({**columns(table), **columns(matched), **given}), names)
+    beside = {"host": nothing, "tags": pa.nulls(num_rows, pa.list_(pa.string()))}
+    return Profile.of(pa.table({**columns(ledger), **beside}), classes=names)
+
+
+def columns(table):
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.6, 1.2])
+def test_nights_that_are_curated_for_themselves_pass_unless_they_are_foreign(spread):
+    pool, random = plant(6000, foreign=0.3, spread=spread), np.random.default_rng(0)
+    reference = Profile.total([refitted(pool, 0.1, random) for _ in range(3)])
+    found = {
+        share: [violations(Gates(), refitted(pool, share, random), reference) for _ in range(6)]
+        for share in (0.1, 0.4)
+    }
+
+    assert found[0.1] == [[]] * 6
+    for stopped in found[0.4]:
+        assert "gates.max_drift.actions" in {violation.gate for violation in stopped}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +177,24 @@ def test_labels_never_seen_stop_a_night(profiled):
 
     assert [violation.gate for violation in found] == ["gates.max_drift.new_classes"]
     assert found[0].value == pytest.approx(0.3, abs=0.06)
+
+
+def test_of_new_labels_only_those_that_were_not_to_be_expected_count(profiled):
+    def unique(share, start):
+        def draw(rng, num):
+            return np.where(
+                rng.random(num) < share, start + np.arange(num), rng.integers(0, 20, num)
+            )
+
+        return draw
+
+    reference = profiled(3500, seed=1, label=unique(0.3, 1000))
+    tonight = profiled(500, seed=2, label=unique(0.45, 10_000))
+    (found,) = violations(Gates(max_drift=MaxDrift(new_classes=0.05)), tonight, reference)
+
+    assert found.gate == "gates.max_drift.new_classes"
+    assert found.value == pytest.approx(0.15, abs=0.05)
+    assert violations(Gates(), tonight, reference) == []
 
 
 def test_labels_of_very_many_classes_are_mostly_new_and_stop_no_night():

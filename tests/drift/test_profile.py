@@ -66,6 +66,12 @@ def test_a_name_that_is_kept_beyond_the_limit_has_all_its_rows(small):
     assert sum(found.values()) == sum(host in kept for host in hosts)
 
 
+def test_pairs_are_limited_by_both_their_names(small):
+    made = Profile.of(rows({"tags": list("abcd")}, {"tags": list("abe")}))
+
+    assert len(made.counts("pair")) == 2
+
+
 def test_profiles_are_compared_by_the_names_that_both_would_keep(small):
     ours, theirs = (
         Profile.of(rows(*({"host": name} for name in names))) for names in ("abcab", "defgh")

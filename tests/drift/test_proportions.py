@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
+from scipy.special import kolmogorov
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, wasserstein_distance
 
 from pipeline.drift.proportions import differ, distance, shifted
 
@@ -44,15 +45,28 @@ def test_an_empty_sample_differs_from_nothing():
     assert differ(*one(0, 0, 0, 0)).tolist() == [1.0]
 
 
-def test_the_distance_of_histograms_is_that_of_kolmogorov_and_smirnov():
+def samples():
     rng = np.random.default_rng(0)
     low, high = rng.integers(0, 8, 300), rng.integers(2, 10, 200)
-    count, count2 = (np.bincount(value, minlength=10)[None] for value in (low, high))
-    oracle = ks_2samp(low, high, method="asymp")
+    return low, high, *(np.bincount(value, minlength=10)[None] for value in (low, high))
 
-    assert distance(count, count2)[0] == pytest.approx(oracle.statistic)
-    assert distance(count2, count)[0] == pytest.approx(-oracle.statistic)
-    assert shifted(count, count2)[0] == pytest.approx(shifted(count2, count)[0])
+
+def test_the_distance_of_histograms_is_that_of_the_earth_mover():
+    low, high, count, count2 = samples()
+    oracle = wasserstein_distance(low / 10, high / 10)
+
+    assert distance(count, count2)[0] == pytest.approx(oracle)
+    assert distance(count2, count)[0] == pytest.approx(-oracle)
+    assert distance(count, count).tolist() == [0.0]
+
+
+def test_histograms_are_tested_as_kolmogorov_and_smirnov_do():
+    low, high, count, count2 = samples()
+    gap = ks_2samp(low, high, method="asymp").statistic
+
+    expected = kolmogorov(np.sqrt(300 * 200 / 500) * gap)
+    assert shifted(count, count2)[0] == pytest.approx(expected)
+    assert shifted(count2, count)[0] == pytest.approx(expected)
 
 
 def test_scores_of_one_distribution_are_rarely_called_shifted():
