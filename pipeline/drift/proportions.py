@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scipy.special import kolmogorov
 from scipy.stats import chi2, hypergeom
 
-LEAST_EXPECTED = 5.0
-"""Expected rows of a cell below which the exact test is taken instead of the G-test."""
+LEAST_EXPECTED = 25.0
+"""Expected rows of a cell below which the exact test is taken: far out the G-test is too bold."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
