@@ -13,7 +13,8 @@ import pytest
 
 from tests.cluster.promql import metrics
 
-DASHBOARD = Path(__file__).parents[2] / "cluster" / "grafana" / "winnow.json"
+ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "cluster" / "grafana" / "winnow.json"
 WIDTH = 24
 """Columns of Grafana's grid."""
 
@@ -80,6 +81,17 @@ def test_what_an_operator_asks_for_is_there(queries):
         "ray_winnow_retries_total",
         "ray_winnow_lease_held",
     } <= shown
+
+
+def test_the_readme_tells_of_every_metric_and_of_no_other():
+    source = (ROOT / "pipeline" / "engine" / "ray_metrics.py").read_text()
+    text = (ROOT / "cluster" / "README.md").read_text()
+    (table,) = re.findall(r"^\| `ray_winnow_\.\.\.` .*\n(?:\|.*\n)+", text, re.MULTILINE)
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+    assert sorted(told) == sorted(re.findall(r'"winnow_(\w+)"', source))
 
 
 def test_a_query_of_a_run_is_about_the_chosen_runs(queries):
