@@ -27,7 +27,8 @@ class Live:
         self.shown: dict[tuple[Gauge, tuple[tuple[str, str], ...]], float] = {}
         self.lock = threading.Lock()
         self.is_over = threading.Event()
-        threading.Thread(target=self.refresh, daemon=True).start()
+        self.thread = threading.Thread(target=self.refresh, daemon=True)
+        self.thread.start()
 
     def show(self, gauge: Gauge, value: float, **tags: str) -> None:
         """Set a gauge from now on."""
@@ -39,6 +40,11 @@ class Live:
         """Set a gauge no more."""
         with self.lock:
             self.shown.pop((gauge, tuple(tags.items())), None)
+
+    def end(self) -> None:
+        """Set no gauge any more; Ray may be shut down then."""
+        self.is_over.set()
+        self.thread.join()
 
     def refresh(self) -> None:
         """Set all gauges again and again, until it is over."""
@@ -137,7 +143,7 @@ class RayMetrics:
     def ended(self) -> None:
         self.encoders(0)
         self.hold(is_held=False)
-        self.live.is_over.set()
+        self.live.end()
 
 
 def add(counter: Counter, number: float, **tags: str) -> None:

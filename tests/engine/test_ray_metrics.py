@@ -300,7 +300,9 @@ def test_a_gauge_stays_while_nothing_happens(endpoint):
     from pipeline.engine.ray import RayEngine
 
     engine = RayEngine().observed(Watched(run="patient", recipe="r", attempt=7))
-    with engine.observer.step("embed", 5):
+    with engine.observer.step("embed", 9) as advance:
+        advance(1)
+        advance(3)
         time.sleep(FORGOTTEN_S)
         found = endpoint.scrape()
     engine.observer.ended()
