@@ -59,7 +59,9 @@ def test_every_commit_of_one_item_has_its_line(step, capfd):
 
     list(engine.each(lambda names: commit(step, *names), [("a", "b"), ("c",)]))
 
-    assert [line["fragment"] for line in lines(capfd)] == ["a", "b", "c"]
+    told = lines(capfd)
+    assert [line["fragment"] for line in told] == ["a", "b", "c"]
+    assert all(line["seconds"] >= 0 for line in told)
 
 
 def test_the_stage_of_a_pipe_tells_as_well(step, capfd):
