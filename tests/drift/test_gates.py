@@ -178,15 +178,24 @@ def test_labels_never_seen_stop_a_night(profiled):
     assert found[0].value == pytest.approx(0.3, abs=0.06)
 
 
+def unique(share, start):
+    """Return a draw in which a share of the rows has a label of its own."""
+
+    def draw(rng, num):
+        fresh = rng.random(num) < share
+        return np.where(fresh, start + np.arange(num), rng.integers(0, 20, num))
+
+    return draw
+
+
+def test_a_handful_of_new_labels_is_chance_where_many_are_rare(profiled):
+    reference = profiled(3500, seed=1, label=unique(0.5, 1000))
+    tonight = profiled(5, seed=2, label=unique(1.0, 10_000), mix=(1, 0, 0, 0))
+
+    assert violations(Gates(), tonight, reference) == []
+
+
 def test_of_new_labels_only_those_that_were_not_to_be_expected_count(profiled):
-    def unique(share, start):
-        def draw(rng, num):
-            return np.where(
-                rng.random(num) < share, start + np.arange(num), rng.integers(0, 20, num)
-            )
-
-        return draw
-
     reference = profiled(3500, seed=1, label=unique(0.3, 1000))
     tonight = profiled(500, seed=2, label=unique(0.45, 10_000))
     (found,) = violations(Gates(max_drift=MaxDrift(new_classes=0.05)), tonight, reference)
