@@ -65,7 +65,8 @@ class Match:
     bank_rows: int = 20_000
     """Rows in the bank at most; with many classes each gets fewer, but never below four."""
     revised_rows: int = 50_000
-    """Rows sampled at most, those of the bank among them, that the rounds run on."""
+    """Rows sampled at most, as many of each class and those of the bank among them, that the rounds
+    run on: four bytes for each number of an image, 100 MB at 512."""
     clean_rows: int = 50
     """Rows per class, best by caption, whose images make the prototypes."""
     ranking: Literal["cosine", "reciprocal"] = "cosine"

@@ -92,7 +92,7 @@ class Separate:
     """Parts that the head is fitted without, so that it never scores a row it has seen."""
     sample_rows: int = 50_000
     """Rows that everything is learned from: two bytes for each number of their vectors, which is
-    128 MB at 512 and 768 numbers, and four times as much at the end of the pass."""
+    128 MB at 512 and 768 numbers, and 3.3 times as much while parts are merged."""
 
     def fit(self, rows: Rows) -> Separated:
         survey = partial(sample_batch, self.sample_rows)

@@ -54,7 +54,8 @@ class Judged:
 
     def sample(self) -> "Judged":
         """Return the sample of these rows."""
-        return self._smallest(self._bottom())
+        rows = self._bottom()
+        return self._smallest(Bottom.of(rows.size, rows.hash, rows.key, rows.column))
 
     def reduce(
         self,
@@ -90,7 +91,7 @@ class Judged:
         return replace(self, early=self.early[:, :0])
 
     def _bottom(self) -> Bottom:
-        return Bottom.of(
+        return Bottom(
             self.size, self.hash, self.key, {name: getattr(self, name) for name in _COLUMNS}
         )
 

@@ -56,20 +56,20 @@ def test_where_most_rows_are_trusted_it_comes_nearer_than_the_sample_alone(seed)
         assert np.linalg.norm(ours - right) < 0.6 * np.linalg.norm(theirs - right)
 
 
-@pytest.mark.parametrize("least", [0.0, 1e-12, 0.3, 0.6])
-def test_a_class_of_hardly_trusted_rows_has_means_no_longer_than_its_rows(least):
-    rows, label, fold, trust = corpus()
-    whole = FoldMoments.of(rows, label, fold, SHAPE)
-    few = slice(0, 40)
-    trust = np.where(label == 1, least, trust)
+@pytest.mark.parametrize("trusted", [0.0, 0.1, 0.3, 0.6])
+@pytest.mark.parametrize("num_drawn", [6, 15, 40])
+def test_few_or_hardly_trusted_rows_make_no_means_longer_than_rows(trusted, num_drawn):
+    rows, label, fold, _ = corpus()
+    whole, rng = FoldMoments.of(rows, label, fold, SHAPE), np.random.default_rng(0)
+    for _ in range(50):
+        few = rng.permutation(len(rows))[:num_drawn]
+        trust = (rng.random(num_drawn) < trusted).astype(float)
+        found = reweigh(whole, Drawn(rows[few], label[few], fold[few], trust))
 
-    found = reweigh(whole, Drawn(rows[few], label[few], fold[few], trust[few]))
-
-    assert (found.count >= 0.0).all()
-    for f in range(SHAPE[0]):
-        rest = found.without(f)
-        assert np.linalg.norm(rest.class_mean(), axis=1).max() < 1.5
-        assert np.isfinite(rest.within()).all()
+        assert (found.count >= 0.0).all()
+        for rest in map(found.without, range(SHAPE[0])):
+            assert np.linalg.norm(rest.class_mean(), axis=1).max() < 2.0
+            assert np.abs(rest.within()).max() < 10.0
 
 
 def test_classes_and_corpora_that_nothing_is_drawn_of_stay_as_they_are():
