@@ -20,7 +20,7 @@ from pipeline.store.fence import Fence
 from pipeline.store.generations import announce, place_of
 from pipeline.store.label import Labeller
 from pipeline.store.lease import LEASE_S, hold
-from pipeline.store.nights import Kept, Night, Nights, published
+from pipeline.store.nights import Kept, Night, Nights, published, require_name
 from pipeline.store.pages import write_report
 from pipeline.store.profiles import look, profile
 from pipeline.store.publish import claimable
@@ -83,6 +83,7 @@ def nightly(  # noqa: PLR0913  (where to work, and how)
     CurationError
         If the recipe, a shard or a store is at fault, or another run writes the output.
     """
+    require_name(name)
     corpus = gather(recipe)
     run = Run(name, Workspace(workspace), engine.within(recipe.limits), track)
     nights = Nights(run.workspace)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from pipeline import amend, show, show_nights
-from pipeline.errors import RecipeError
 from pipeline.night import nightly as curate_night
 from pipeline.options import (
     Address,
@@ -32,7 +31,6 @@ from pipeline.store.lease import LEASE_S
 from pipeline.store.nights import Nights
 from pipeline.store.profiles import stored
 from pipeline.store.workspace import Workspace
-from pipeline.submit import NIGHT
 from pipeline.terminal import Terminal
 
 console = Terminal()
@@ -61,9 +59,7 @@ def nightly(  # noqa: PLR0913  (one parameter per option)
     ] = False,
 ) -> None:
     """Curate what no night before has taken; exit 3 if a gate forbids to publish it."""
-    name = night or f"{datetime.now(timezone.utc):%Y-%m-%d}"
-    if not NIGHT.fullmatch(name):
-        raise RecipeError(f"--night {name!r} must be letters, digits, '.', '_' and '-'")
+    name = f"{datetime.now(timezone.utc):%Y-%m-%d}" if night is None else night
     loaded = load_recipe(recipe, overrides(source, classes, policy, settings))
     made = curate_night(
         loaded,

@@ -1,7 +1,6 @@
 """Describe a job of a recipe for a Ray cluster: what it runs, what travels there, its key."""
 
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from pipeline.engine.ray_jobs import Command
 from pipeline.errors import RecipeError, did_you_mean
 from pipeline.recipe import Recipe
+from pipeline.store.nights import require_name
 from pipeline.store.workspace import key_of
 
 PUBLISHING = ("curate", "nightly")
@@ -19,8 +19,6 @@ JOBS = (*PUBLISHING, "embed")
 
 STAYS_HERE = (".*/", "/demo-output/", "/demo-workspace/", "/build/", "/dist/", "*.egg-info/")
 """What never travels, beside what `.gitignore` and `.rayignore` name: caches, tools, the demo's."""
-
-NIGHT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +98,8 @@ class Job:
                     f"{option} {place} must be a URL or an absolute path that every node sees: "
                     "a job runs in a folder that is deleted after it"
                 )
-        if self.night is not None and not NIGHT.fullmatch(self.night):
-            raise RecipeError(f"--night {self.night!r} must be letters, digits, '.', '_' and '-'")
+        if self.night is not None:
+            require_name(self.night)
 
     def words(self, parsed: Recipe, folder: Path) -> list[str]:
         """Return the command line of the job, in the working directory that travels."""

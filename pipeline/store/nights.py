@@ -1,5 +1,6 @@
 """What every night has curated: one file a night, which says all that the next one must know."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.contract import Classes, Engine
 from pipeline.embed.spec import EncoderSpec, identity
-from pipeline.errors import RecipeError, SchemaError
+from pipeline.errors import RecipeError, SchemaError, quoted
 from pipeline.shards import files
 from pipeline.store.catalog import name_of, spans
 from pipeline.store.rows import StoredRows
@@ -25,6 +26,20 @@ FOLDER = "nights"
 RECORD = "night.json"
 TOTALS = "totals"
 """Folder of a night with the sums of all passes over the nights up to it."""
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a night may be called: a folder of the output bears its name."""
+RESERVED = ("index.json", "latest.json")
+"""Files that lie beside the folders of nights."""
+
+
+def require_name(name: str) -> None:
+    """Raise a RecipeError if no night can be called so."""
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise RecipeError(
+            f"--night {quoted(name)} must be letters, digits, '.', '_' and '-', as 2026-11-20 is"
+        )
 
 
 class Strict(BaseModel):
