@@ -27,17 +27,18 @@ from pipeline.store.clean import clean
 from pipeline.store.fence import Fence, FencedEngine
 from pipeline.store.label import LABEL_TEXT, label_step
 from pipeline.store.lease import LEASE_S, hold
-from pipeline.store.nights import Night, after, space_of
+from pipeline.store.nights import Night, after, require_same_space, space_of
 from pipeline.store.packing import pack_tiers, shard_sizes
 from pipeline.store.pages import write_report
+from pipeline.store.patchwork import stitched
 from pipeline.store.place import Place
 from pipeline.store.publish import Edition, claim, claimable, publish, sweep, write_ledger
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run, Timing, Track, observed, versions
 from pipeline.store.settle import count_cut, settle, summarise
 from pipeline.store.vectors import VectorSpec
+from pipeline.store.workspace import Readable, Workspace
 from pipeline.store.workspace import Step as StoredStep
-from pipeline.store.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Judged:
     """A corpus with a decision about every row."""
 
     catalog: catalogs.Catalog
-    embedded: StoredStep
+    embedded: Readable
     rows: StoredRows
     """With the columns of every cleaner."""
     decided: StoredStep
@@ -174,12 +175,32 @@ def judge(
     for cleaner in recipe.cleaners:
         rows = clean(run, cleaner, rows, catalog.num_rows)
 
+    return decide_all(run, recipe, catalog, rows, space)
+
+
+def judge_again(run: Run, recipe: Recipe, corpus: Corpus, history: Sequence[Night]) -> Judged:
+    """Decide anew about the rows of earlier nights, from the scores that they have."""
+    catalog = build_catalog(run, recipe, corpus.shards)
+    spec = recipe.vectors or recipe.encoder
+    classes = embed_classes(run, corpus.entries, spec)
+    space = space_of(spec, classes)
+    require_same_space(history, space)
+    wanted = [column for cleaner in recipe.cleaners for column in cleaner.adds.names]
+    rows = stitched(run, catalog, history, classes, wanted)
+    return decide_all(run, recipe, catalog, rows, space)
+
+
+def decide_all(
+    run: Run, recipe: Recipe, catalog: catalogs.Catalog, rows: StoredRows, space: str
+) -> Judged:
+    """Decide about every row that has its scores."""
     # decide: only the policy does
     scores = [f.name for cleaner in recipe.cleaners for f in cleaner.adds if is_ledgered(f)]
     decided = settle(run, rows, recipe.policy, scores, catalog.num_rows)
-    summary = summarise(run, decided, embedded, recipe.policy, catalog.identity)
+    samples = rows.step_of("caption")
+    summary = summarise(run, decided, samples, recipe.policy, catalog.identity)
     check_summary(recipe.limits, summary)
-    return Judged(catalog, embedded, rows, decided, summary, space)
+    return Judged(catalog, samples, rows, decided, summary, space)
 
 
 def emit(  # noqa: PLR0913  (what was decided, and where it goes)

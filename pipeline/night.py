@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from pipeline.contract import Engine
 from pipeline.corpus import Corpus, gather
-from pipeline.curate import Judged, Outcome, about, emit, judge, since
+from pipeline.curate import Judged, Outcome, about, emit, judge, judge_again, since
 from pipeline.errors import GateError
 from pipeline.opening import begin
 from pipeline.recipe import Recipe
@@ -20,12 +20,12 @@ from pipeline.store.fence import Fence
 from pipeline.store.generations import announce, place_of
 from pipeline.store.label import Labeller
 from pipeline.store.lease import LEASE_S, hold
-from pipeline.store.nights import Kept, Night, Nights, published, require_name
+from pipeline.store.nights import Kept, Night, Nights, Replaces, learned, published, require_name
 from pipeline.store.pages import write_report
 from pipeline.store.profiles import look, profile
 from pipeline.store.publish import claimable
 from pipeline.store.run import Run, Track, observed
-from pipeline.store.workspace import Workspace
+from pipeline.store.workspace import Step, Workspace
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def nightly(  # noqa: PLR0913  (where to work, and how)
     track: Track,
     *,
     name: str,
-    rescore: bool = False,
+    rescore: Replaces = "",
     override: str | None = None,
     lease_s: float = LEASE_S,
 ) -> Tonight:
@@ -70,7 +70,9 @@ def nightly(  # noqa: PLR0913  (where to work, and how)
     name
         Of the night, and of its folder in the output.
     rescore
-        Curate all shards of all nights anew, from their vectors; the night then stands for all.
+        `scores`: curate all shards of all nights anew, and new ones with them; `decisions`: decide
+        anew about all rows from the scores that they have. The night then stands for all; vectors
+        are never computed again.
     override
         Why the night is published whatever the gates say; it is written down.
     lease_s
@@ -111,7 +113,11 @@ def curate_night(
     history = [] if night.replaces else published(nights.all())
 
     # judge: tonight's rows, with what the nights before have taught
-    judged = judge(run, recipe, corpus, history)
+    before = learned(nights.all())
+    if night.replaces == "decisions":
+        judged = judge_again(run, recipe, corpus, before)
+    else:
+        judged = judge(run, recipe, corpus, [] if night.replaces else before)
     night = described(night, judged)
 
     # gates: what does not look like the nights before waits for a person
@@ -144,7 +150,7 @@ def curate_night(
     )
 
 
-def blank(recipe: Recipe, name: str, *, replaces: bool) -> Night:
+def blank(recipe: Recipe, name: str, *, replaces: Replaces) -> Night:
     """Return a night that has taken nothing yet."""
     return Night(
         name=name,
@@ -162,7 +168,8 @@ def described(night: Night, judged: Judged) -> Night:
     for fragment in judged.catalog.fragments:
         rows[fragment.shard.identity] += fragment.stop - fragment.start
     shards = [s.model_copy(update={"rows": rows[s.identity]}) for s in night.shards]
-    steps = tuple(Kept.of(step, columns) for step, columns in judged.rows.steps)
+    made = ((s, columns) for s, columns in judged.rows.steps if isinstance(s, Step))
+    steps = tuple(Kept.of(step, columns) for step, columns in made)
     known = {"shards": tuple(shards), "steps": steps, "decided": Kept.of(judged.decided)}
     actions = dict(sorted(judged.summary.actions.items()))
     return night.model_copy(update={**known, "space": judged.space, "actions": actions})

@@ -1,11 +1,12 @@
 """Commands of nights: `winnow nightly | nights | publish | discard | rollback | diff | gc`."""
 
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from pipeline import amend, show, show_nights
+from pipeline.errors import RecipeError
 from pipeline.night import nightly as curate_night
 from pipeline.options import (
     Address,
@@ -28,7 +29,7 @@ from pipeline.progress import track
 from pipeline.recipe import load_recipe
 from pipeline.store import garbage
 from pipeline.store.lease import LEASE_S
-from pipeline.store.nights import Nights
+from pipeline.store.nights import Nights, Replaces
 from pipeline.store.profiles import stored
 from pipeline.store.workspace import Workspace
 from pipeline.terminal import Terminal
@@ -55,8 +56,8 @@ def nightly(  # noqa: PLR0913  (one parameter per option)
     log_fragments: LogFragments = None,
     *,
     rescore: Annotated[
-        bool, typer.Option("--rescore", help="Curate all nights anew from their vectors.")
-    ] = False,
+        str, typer.Option(help="`scores` or `decisions` of all nights are made anew.")
+    ] = "",
 ) -> None:
     """Curate what no night before has taken; exit 3 if a gate forbids to publish it."""
     name = f"{datetime.now(timezone.utc):%Y-%m-%d}" if night is None else night
@@ -68,10 +69,18 @@ def nightly(  # noqa: PLR0913  (one parameter per option)
         make_engine(engine, address, gpus, cpus, log_fragments=log_fragments),
         track(),
         name=name,
-        rescore=rescore,
+        rescore=chosen(rescore),
         lease_s=lease,
     )
     show_nights.tonight(console, made, name)
+
+
+def chosen(rescore: str) -> Replaces:
+    """Return what is made anew, or raise a RecipeError."""
+    for known in get_args(Replaces):
+        if rescore == known:
+            return cast("Replaces", known)
+    raise RecipeError(f"--rescore {rescore!r} must be scores or decisions")
 
 
 def nights(workspace: Annotated[str, typer.Argument(help="Workspace of the nights.")]) -> None:

@@ -1,13 +1,13 @@
 """The beginning of a night: the shards that it takes, written down before any work is done."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.corpus import Corpus
 from pipeline.errors import RecipeError, ShardError
 from pipeline.shards import files
 from pipeline.shards.find import Shard
 from pipeline.store.news import news, taken
-from pipeline.store.nights import Night, Nights
+from pipeline.store.nights import Night, Nights, Taken, learned
 from pipeline.store.run import Run
 
 RESUMED = ("open", "held", "withdrawn")
@@ -48,21 +48,27 @@ def fresh(
 ) -> tuple[Night, Corpus]:
     """Return a night with the shards that no other has taken, and write it down.
 
-    One that stands for all nights takes the shards of all that stand.
+    One whose scores replace all others takes the shards of all that stand as well; one that only
+    decides anew takes those and none that is new.
     """
-    apart = [n for n in others.values() if not (night.replaces and n.state == "published")]
-    found = news(run, corpus.shards, apart)
-    if night.replaces:
-        require_all(others, {*found.digests.values()})
-    night = night.model_copy(
-        update={
-            "shards": tuple(taken(shard, found.digests) for shard in found.shards),
-            "repeated": tuple(taken(shard, found.digests) for shard in found.repeated),
-        }
-    )
+    if night.replaces == "decisions":
+        shards, before = taken_before(corpus, learned([*others.values()]))
+        night = night.model_copy(update={"shards": tuple(before)})
+    else:
+        apart = [n for n in others.values() if not (night.replaces and n.state == "published")]
+        found = news(run, corpus.shards, apart)
+        if night.replaces:
+            require_all(others, {*found.digests.values()})
+        shards = [*found.shards]
+        night = night.model_copy(
+            update={
+                "shards": tuple(taken(shard, found.digests) for shard in found.shards),
+                "repeated": tuple(taken(shard, found.digests) for shard in found.repeated),
+            }
+        )
     if night.shards:
         nights.save(night)
-    return night, corpus.only(found.shards)
+    return night, corpus.only(shards)
 
 
 def recalled(corpus: Corpus, night: Night) -> list[Shard]:
@@ -73,17 +79,41 @@ def recalled(corpus: Corpus, night: Night) -> list[Shard]:
     ShardError
         If the night is complete, but its shards are not there any more.
     """
-    wanted = {shard.identity: shard.uri for shard in night.shards}
-    found = [shard for shard in corpus.shards if shard.identity in wanted]
-    gone = wanted.keys() - {shard.identity for shard in found}
-    if not gone:
-        return found
-    if night.state == "open":
+    found = [shard for shard in corpus.shards if shard.identity in identities(night.shards)]
+    if night.state == "open" and len(found) < len(night.shards):
         return []
-    raise ShardError(
-        f"source shard {files.redact(wanted[min(gone)])} of night {night.name}, which is "
-        f"{night.state}, was replaced or removed; put it back, or discard the night"
-    )
+    require_there(found, night.shards, f"put it back, or discard night {night.name}")
+    return found
+
+
+def taken_before(corpus: Corpus, nights: Iterable[Night]) -> tuple[list[Shard], list[Taken]]:
+    """Return the shards of nights, as they are found and as they were taken.
+
+    Raises
+    ------
+    ShardError
+        If one is not there any more.
+    """
+    taken = [shard for night in nights for shard in night.shards]
+    found = [shard for shard in corpus.shards if shard.identity in identities(taken)]
+    require_there(found, taken, "put it back, or go on without --rescore")
+    return found, taken
+
+
+def require_there(found: Sequence[Shard], taken: Sequence[Taken], remedy: str) -> None:
+    """Raise a ShardError if a shard that was taken is not among those that are found."""
+    there = {shard.identity for shard in found}
+    for shard in taken:
+        if shard.identity not in there:
+            raise ShardError(
+                f"source shard {files.redact(shard.uri)} was replaced or removed since a night "
+                f"has taken it; {remedy}"
+            )
+
+
+def identities(taken: Iterable[Taken]) -> frozenset[str]:
+    """Return what names the shards that were taken."""
+    return frozenset(shard.identity for shard in taken)
 
 
 def require_all(others: Mapping[str, Night], digests: set[str]) -> None:

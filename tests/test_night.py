@@ -10,10 +10,12 @@ import pytest
 
 from jobs.bench.corpus import Corpus, write
 from pipeline import amend
+from pipeline.cleaners import CLEANERS
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine
 from pipeline.errors import GateError, RecipeError, ShardError
 from pipeline.night import nightly
+from pipeline.policy.rules import Drop, Policy
 from pipeline.recipe import parse_recipe
 from pipeline.schema import ACTIONS
 from pipeline.shards.check import check
@@ -342,7 +344,7 @@ def test_rescoring_curates_every_night_anew_and_embeds_nothing(place):
         update={"source": place.recipe.source, "cleaners": place.recipe.cleaners}
     )
 
-    made = place.night("c", rescore=True, recipe=lenient)
+    made = place.night("c", rescore="scores", recipe=lenient)
 
     assert made.outcome.summary.rows == 3 * ROWS
     assert [each["night"] for each in place.index()["nights"]] == ["c"]
@@ -354,6 +356,53 @@ def test_rescoring_curates_every_night_anew_and_embeds_nothing(place):
     assert [each["night"] for each in place.index()["nights"]] == ["c", "d"]
 
 
+def test_deciding_anew_keeps_every_score_and_later_nights_go_on(place, track):
+    for number, name in enumerate("ab"):
+        place.arrive(number)
+        place.night(name)
+    before = place.ledger("a") | place.ledger("b")
+    place.arrive(2)
+    rule = Drop(reason="suspect", column="match.label", above=0.5)
+    plain = Policy(name="plain", rules=(rule,))
+    strict = place.recipe.model_copy(update={"policy": plain})
+
+    place.night("c", rescore="decisions", recipe=strict)
+
+    after = place.ledger("c")
+    assert after.keys() == before.keys()
+    for name in ("match.label", "match.outlier", "match.caption"):
+        assert {k: row[name] for k, row in after.items()} == {
+            k: row[name] for k, row in before.items()
+        }
+    assert {row["action"] for row in before.values()} >= {"keep", "relabel"}
+    assert {k: row["action"] for k, row in after.items() if row["action"] != "quarantine"} == {
+        k: "drop" if row["match.label"] >= 0.5 else "keep"
+        for k, row in before.items()
+        if row["action"] != "quarantine"
+    }
+    assert [each["night"] for each in place.index()["nights"]] == ["c"]
+
+    made = place.night("d", recipe=strict)
+
+    assert made.outcome.summary.rows == ROWS
+    assert [each["night"] for each in place.index()["nights"]] == ["c", "d"]
+    for waste in garbage.find(place.workspace, place.output):
+        waste.remove()
+    place.arrive(3)
+    assert place.night("e", recipe=strict).outcome.summary.rows == ROWS
+
+
+def test_deciding_anew_needs_the_scores_that_the_policy_reads(place):
+    place.arrive(0)
+    place.night("a")
+    other = place.recipe.model_copy(
+        update={"cleaners": (*place.recipe.cleaners, CLEANERS["probe"]())}
+    )
+
+    with pytest.raises(RecipeError, match=r"night a has no probe\.\S+: .* --rescore scores"):
+        place.night("b", rescore="decisions", recipe=other)
+
+
 def test_rescoring_refuses_to_lose_a_shard_that_is_gone(place):
     place.arrive(0, 1)
     place.night("a")
@@ -361,7 +410,7 @@ def test_rescoring_refuses_to_lose_a_shard_that_is_gone(place):
         (place.source / kind / f"00000{extension}").unlink()
 
     with pytest.raises(ShardError, match=r"00000\.tar of night a is not there any more"):
-        place.night("b", rescore=True)
+        place.night("b", rescore="scores")
 
 
 def test_other_classes_are_refused_until_all_is_curated_anew(place):

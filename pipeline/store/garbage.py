@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.shards import files
 from pipeline.shards.fields import parse_object
 from pipeline.shards.listing import list_folder, list_stats
-from pipeline.store.nights import TOTALS, Night, Nights, published
+from pipeline.store.nights import TOTALS, Night, Nights, learned, published
 from pipeline.store.workspace import Workspace
 
 KEPT_TOTALS = 2
@@ -52,7 +52,7 @@ def find(workspace: str, output: str | None = None) -> list[Waste]:
 
 def steps(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
     """Yield the folders of steps and states that no night and no run refers to."""
-    standing = {night.name for night in published(nights)}
+    standing = {night.name for night in (*published(nights), *learned(nights))}
     gone = {n.name for n in nights if n.state in ("discarded", "left")}
     gone |= {n.name for n in nights if n.state == "published"} - standing
     needed = {kept.name for n in nights if n.name not in gone for kept in n.steps}
@@ -76,7 +76,7 @@ def noted(workspace: str, ended: set[str]) -> Iterator[str]:
 
 def totals(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:
     """Yield the folders of sums that the next night does not go on from."""
-    names = [night.name for night in published(nights)]
+    names = [night.name for night in learned(nights)]
     for night in nights:
         if night.name not in names[-KEPT_TOTALS:] and night.state not in ("open", "held"):
             yield Nights(Workspace(workspace)).uri(night.name, TOTALS), "sums of an earlier night"

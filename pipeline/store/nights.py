@@ -19,6 +19,7 @@ from pipeline.store.totals import Totals
 from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step, Workspace, key_of
 
+Replaces = Literal["", "scores", "decisions"]
 State = Literal["open", "held", "published", "withdrawn", "discarded", "left"]
 SEEN = ("held", "published", "withdrawn", "discarded")
 """Nights whose shards do not come again; those of an unfinished one go to the next."""
@@ -84,8 +85,8 @@ class Night(Strict):
     shards: tuple[Taken, ...]
     repeated: tuple[Taken, ...] = ()
     """Shards with the bytes of one that was taken before; nothing of them is read."""
-    replaces: bool = False
-    """Whether it stands for all nights before it as well."""
+    replaces: Replaces = ""
+    """What of all nights before it was made anew, so that it stands for them as well."""
     position: int = 0
     """Among the published nights, from 1; 0 = it is none."""
     sizes: dict[str, int] = {}
@@ -105,6 +106,11 @@ class Night(Strict):
             for shard in self.shards
             for start, stop in spans(shard.rows, self.fragment_rows)
         )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is known of its rows."""
+        return tuple(column for kept in self.steps for column in kept.columns)
 
     def changed(self, state: State, *why: str) -> "Night":
         """Return the night in another state, and why."""
@@ -181,6 +187,16 @@ def published(nights: Sequence[Night]) -> list[Night]:
     return standing[last:]
 
 
+def learned(nights: Sequence[Night]) -> list[Night]:
+    """Return the nights that have judged the rows of what stands, in order.
+
+    One that only decided anew has judged none: its rows are those of the nights before it.
+    """
+    judging = [night for night in every(nights) if night.replaces != "decisions"]
+    last = max((i for i, night in enumerate(judging) if night.replaces), default=0)
+    return judging[last:]
+
+
 def rows_of(workspace: Workspace, night: Night, engine: Engine, classes: Classes) -> StoredRows:
     """Return the rows of a night, with the columns that its cleaners have added."""
     steps = tuple((workspace.named(kept.name), kept.columns) for kept in night.steps)
@@ -194,13 +210,13 @@ def space_of(spec: EncoderSpec | VectorSpec, classes: Classes) -> str:
     return key_of(encoder, classes.name, prototypes)
 
 
-def after(run: Run, rows: StoredRows, history: Sequence[Night], space: str) -> StoredRows:
-    """Return the rows of tonight, which `run` is named after, beside those of the nights before.
+def require_same_space(history: Sequence[Night], space: str) -> None:
+    """Check that tonight's vectors and labels mean what those of the nights before do.
 
     Raises
     ------
     RecipeError
-        If tonight's vectors or labels mean something else than those of a night before.
+        If they do not.
     """
     for night in history:
         if night.space != space:
@@ -209,6 +225,17 @@ def after(run: Run, rows: StoredRows, history: Sequence[Night], space: str) -> S
                 "classes than the recipe names; keep them, or curate everything anew with "
                 "--rescore scores"
             )
+
+
+def after(run: Run, rows: StoredRows, history: Sequence[Night], space: str) -> StoredRows:
+    """Return the rows of tonight, which `run` is named after, beside those of the nights before.
+
+    Raises
+    ------
+    RecipeError
+        If tonight's vectors or labels mean something else than those of a night before.
+    """
+    require_same_space(history, space)
     earlier = tuple(rows_of(run.workspace, night, run.engine, rows.classes) for night in history)
     names, nights = [*(night.name for night in history), run.id], Nights(run.workspace)
     totals = Totals(tuple(nights.uri(name, TOTALS) for name in names))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.contract import Classes, Engine
 from pipeline.store.totals import Totals
-from pipeline.store.workspace import Step, key_of
+from pipeline.store.workspace import Readable, Step, key_of
 
 Statistic = TypeVar("Statistic")
 
@@ -30,7 +30,7 @@ class StoredRows:
     """None inside a task, where no pass can be started."""
     classes: Classes
     fragments: tuple[str, ...]
-    steps: tuple[tuple[Step, tuple[str, ...]], ...]
+    steps: tuple[tuple[Readable, tuple[str, ...]], ...]
     """Which columns each step holds; all steps have the same rows in the same order."""
     columns: tuple[str, ...] | None = None
     """What is read from the steps; None = all."""
@@ -114,7 +114,7 @@ class StoredRows:
         """Return the same rows with the columns of one more step."""
         return replace(self, steps=(*self.steps, (step, tuple(columns))))
 
-    def step_of(self, column: str) -> Step:
+    def step_of(self, column: str) -> Readable:
         """Return the step that holds a column of tonight's rows."""
         return next(step for step, held in self.steps if column in held)
 

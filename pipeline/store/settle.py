@@ -16,7 +16,7 @@ from pipeline.store.label import LABEL_TEXT
 from pipeline.store.place import EMITTED
 from pipeline.store.rows import GROUP, StoredRows, in_order
 from pipeline.store.run import Run
-from pipeline.store.workspace import Step, num_promised
+from pipeline.store.workspace import Readable, Step, num_promised
 
 INPUT = (
     *("uid", "key", "shard", "row", "extension", "caption", "fault"),
@@ -69,7 +69,9 @@ class Judge:
         return len(table)
 
 
-def summarise(run: Run, step: Step, samples: Step, policy: Policy, names: Sequence[str]) -> Summary:
+def summarise(
+    run: Run, step: Step, samples: Readable, policy: Policy, names: Sequence[str]
+) -> Summary:
     """Return the numbers and examples of the report, over all fragments."""
     groups = [tuple(names[start : start + GROUP]) for start in range(0, len(names), GROUP)]
     summary = reduce(merge, in_order(run.engine.each(Summarise(step, samples, policy), groups)))
@@ -84,7 +86,7 @@ class Summarise:
     """The summary of a group of fragments."""
 
     step: Step
-    samples: Step
+    samples: Readable
     policy: Policy
 
     def __call__(self, fragments: Sequence[str]) -> Summary:
@@ -109,7 +111,7 @@ class CountEmitted:
         return int(pc.sum(emitted(table, self.actions)).as_py() or 0)
 
 
-def count_cut(run: Run, samples: Step, names: Sequence[str]) -> int:
+def count_cut(run: Run, samples: Readable, names: Sequence[str]) -> int:
     """Return how many captions are longer than the encoder's context."""
     return sum(cut for _, cut in run.engine.each(CountCut(samples), names))
 
@@ -118,7 +120,7 @@ def count_cut(run: Run, samples: Step, names: Sequence[str]) -> int:
 class CountCut:
     """Counts the captions of one fragment that are longer than the encoder's context."""
 
-    samples: Step
+    samples: Readable
 
     def __call__(self, fragment: str) -> int:
         return int(pc.sum(self.samples.read(fragment, ["caption_cut"])["caption_cut"]).as_py() or 0)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,19 @@ HEADING = b"winnow.heading"
 """Key of the hash of a table's schema and size, in its file."""
 PROMISED = re.compile(r"-\d{9}-(\d{5,})$")
 """How the name of a fragment ends: where it starts, and its number of rows."""
+
+
+class Readable(Protocol):
+    """Something that holds the rows of fragments: a step, or several as one."""
+
+    @property
+    def key(self) -> str:
+        """What names its content."""
+        ...
+
+    def read(self, fragment: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return columns of a fragment, all of them if none is named."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Workspace:
 
     uri: str
 
-    def step(self, name: str, config: Any, reads: Sequence[Step] = ()) -> Step:
+    def step(self, name: str, config: Any, reads: Sequence[Readable] = ()) -> Step:
         """Return the step `name` under the key of its configuration and of what it reads."""
         key = key_of(name, config, [step.key for step in reads])
         return self.named(f"{name}-{key}")
