@@ -156,13 +156,12 @@ def killed(place: Place, night: str) -> str:
     calm = Place(place.folder, place.engine, "-undisturbed")
     for name in ("workspace", "output"):
         shutil.copytree(getattr(place, name), getattr(calm, name))
-    first = subprocess.Popen(place.command("nightly", "--night", night), stderr=subprocess.DEVNULL)
+    command, quiet = place.command("nightly", "--night", night), subprocess.DEVNULL
+    first = subprocess.Popen(command, stdout=quiet, stderr=quiet)
     before = committed(place)
     while first.poll() is None and committed(place) < before + 2:
         time.sleep(0.01)
-    second = subprocess.Popen(
-        place.command("nightly", "--night", night), stderr=subprocess.PIPE, text=True
-    )
+    second = subprocess.Popen(command, stdout=quiet, stderr=subprocess.PIPE, text=True)
     time.sleep(4.0)  # it has found the lease held, and waits
     was_alive = first.poll() is None
     first.kill()
