@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.drift.changes import changes
-from pipeline.drift.gates import Gates, violations
+from pipeline.drift.gates import FEW, Gates, num_fresh, violations
 from pipeline.drift.groups import groups
 from pipeline.drift.hosts import host_of
 from pipeline.drift.partitions import regrouped
@@ -33,14 +33,15 @@ def look(
     """Keep the profile of a night and hold it against the nights before."""
     name, num_copies = night.name, night.num_rows - tonight.rows
     files.write(nights.uri(name, PROFILE), to_parquet(tonight.to_table()))
-    before = [night.name for night in history][-gates.reference_nights :]
-    known = {other: stored(nights, other) for other in before}
+    window = [other.name for other in history][-gates.reference_nights :]
+    profiles = {other: stored(nights, other) for other in window}
+    known = {other: found for other, found in profiles.items() if num_fresh(found) >= FEW}
     reference = Profile.total(known.values())
-    shares = {other: known[other].shares for other in before} | {name: tonight.shares}
+    shares = {other: found.shares for other, found in known.items()} | {name: tonight.shares}
     is_first = not reference.rows
     return Drift(
         night=name,
-        reference_nights=before,
+        reference_nights=[*known],
         shares=shares,
         changes=[] if is_first else changes(reference, tonight),
         violations=violations(gates, tonight, None if is_first else reference, num_copies),

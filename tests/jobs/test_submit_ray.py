@@ -61,6 +61,18 @@ def test_the_readmes_line_for_winnow_runs_a_night_once(shell, curated, published
     assert content(published_bytes(shell.output)) == content(published_bytes(curated.output))
 
 
+def test_a_night_that_a_gate_holds_back_keeps_its_code_and_the_gate_comes_last(shell):
+    output = str(shell.output.parent / "nights")
+    code, _, last = shell(
+        "winnow submit", " --job nightly -- --set gates.min_rows=61", OUTPUT=output
+    )
+
+    assert code == 3
+    assert "winnow-nightly-monday-" in last[0]
+    assert "ended with exit code 3" in last[0]
+    assert "gates.min_rows asks for 61" in last[0]
+
+
 def test_a_failing_job_keeps_its_code_and_its_reason_comes_last(shell):
     code, _, last = shell("winnow submit", " -- --source /nowhere/*.tar")
 
