@@ -35,7 +35,7 @@ class PackSpec:
     """Most rows of an output shard; all have the same number but for one."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     """Of the shuffle."""
-    window_rows: Annotated[int, Field(ge=1)] = 1_000_000
+    window_rows: Annotated[int, Field(ge=1)] = 250_000
     """Rows shuffled together, which bounds the memory of a worker: about 1 kB a row. Source
     shards are shuffled whole before that."""
     tiers: bool = False
