@@ -23,7 +23,7 @@ from pipeline.schema import SAMPLE
 from pipeline.shards.fields import caption_of, parse_object
 from pipeline.shards.find import find_shards
 from pipeline.shards.index import index, read
-from pipeline.store import states
+from pipeline.store import generations, nights, states
 from pipeline.store.answers import load_answers
 from pipeline.store.arrays import load_array, load_rows
 from pipeline.store.classes import ClassEntry, load_entries
@@ -32,6 +32,8 @@ from pipeline.store.workspace import from_parquet
 
 ENCODER: Final = EncoderSpec()
 ENTRIES: Final = tuple(ClassEntry(name=name) for name in ("oak", "red panda", "snow goose"))
+MANY: Final = 10**6
+"""Rows of a night of which the fragments are not counted one by one."""
 CAPTIONED: Final = Labeller("caption", ENTRIES)
 FIELDED: Final = Labeller("auto", ENTRIES)
 
@@ -137,6 +139,14 @@ def step(path: Path) -> None:
     from_parquet(str(path), ["caption"])
 
 
+def night(path: Path) -> None:
+    """Load the record of a night, and all that is told of it."""
+    found = nights.parse(f"nights/a/{path.name}", path.read_bytes())
+    generations.entry(found)
+    if found.num_rows < MANY:
+        len(found.fragments)
+
+
 def config(path: Path) -> None:
     """Load the configuration of a local model."""
     read_config(path.parent)
@@ -173,6 +183,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "npz": Reader("vectors.npz", seeds.archives(), vectors, weight=5),
     "state": Reader(states.ARRAYS, seeds.states(), state, mutation.safetensors, is_python=False),
     "step": Reader("step.parquet", seeds.tables(), step, weight=2, is_python=False),
+    "night": Reader("night.json", texts.NIGHTS, night, weight=6),
     "config": Reader("open_clip_config.json", texts.CONFIGS, config, weight=6),
     "weights": Reader(
         "open_clip_model.safetensors", tensors(), weights, mutation.safetensors, 1, is_python=False

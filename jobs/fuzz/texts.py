@@ -99,3 +99,25 @@ CONFIGS = (
     b'{"model_cfg": {"embed_dim": 8, "vision_cfg": {"timm_model_name": "resnet18"}, "text_cfg": '
     b'{"hf_tokenizer_name": "x", "tokenizer_kwargs": {"trust_remote_code": true}}}}',
 )
+NIGHTS = (
+    json.dumps(
+        {
+            "name": "a",
+            "state": "published",
+            "recipe": "name: web\n",
+            "space": "0" * 16,
+            "fragment_rows": 128,
+            "shards": [
+                {"uri": "s.tar", "identity": "0a" * 8, "digest": "0b" * 16, "rows": 300},
+            ],
+            "replaces": "scores",
+            "position": 2,
+            "sizes": {"clean/00007.tar": 200, "relabelled/00008.tar": 9},
+            "actions": {"keep": 200, "relabel": 9, "drop": 91},
+            "steps": [{"name": f"match-{'0c' * 8}", "columns": ["match.label"]}],
+            "decided": {"name": f"decide-{'0d' * 8}"},
+            "why": ["a reason"],
+        }
+    ).encode(),
+    b'{"name": "a", "recipe": "", "space": "", "fragment_rows": 1, "shards": []}',
+)

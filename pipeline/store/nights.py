@@ -4,15 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.contract import Classes, Engine
 from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.errors import RecipeError, SchemaError, quoted
 from pipeline.shards import files
 from pipeline.store.catalog import name_of, spans
+from pipeline.store.place import TIERS
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run
 from pipeline.store.totals import Totals
@@ -31,6 +32,8 @@ TOTALS = "totals"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a night may be called: a folder of the output bears its name."""
+TAR = rf"^(({'|'.join(TIERS)})/)?[0-9]{{5,12}}\.tar$"
+"""How the path of a tar in a generation looks."""
 RESERVED = ("index.json", "latest.json")
 """Files that lie beside the folders of nights."""
 
@@ -53,16 +56,16 @@ class Taken(Strict):
     """A source shard that a night has taken."""
 
     uri: str
-    identity: str
-    digest: str
+    identity: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     """Of its content: the same bytes under another name are not taken again."""
-    rows: int = 0
+    rows: Annotated[int, Field(ge=0, lt=2**40)] = 0
 
 
 class Kept(Strict):
     """The files of one step of a night."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{16}$")]
     """Of the step, with its key: a workspace may be moved."""
     columns: tuple[str, ...] = ()
 
@@ -75,13 +78,13 @@ class Kept(Strict):
 class Night(Strict):
     """One night."""
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     state: State = "open"
     recipe: str
     """As it was, with every default."""
     space: str
     """What vectors and labels mean: nights of another encoder or other classes do not add up."""
-    fragment_rows: int
+    fragment_rows: Annotated[int, Field(ge=1)]
     shards: tuple[Taken, ...]
     repeated: tuple[Taken, ...] = ()
     """Shards with the bytes of one that was taken before; nothing of them is read."""
@@ -89,7 +92,7 @@ class Night(Strict):
     """What of all nights before it was made anew, so that it stands for them as well."""
     position: int = 0
     """Among the published nights, from 1; 0 = it is none."""
-    sizes: dict[str, int] = {}
+    sizes: dict[Annotated[str, Field(pattern=TAR)], int] = {}
     """Number of samples by the path of the tar in its generation."""
     actions: dict[str, int] = {}
     steps: tuple[Kept, ...] = ()
@@ -167,8 +170,11 @@ class Nights:
 def parse(uri: str, data: bytes | None) -> Night:
     """Return the night that a file holds, or raise a SchemaError."""
     try:
-        return Night.model_validate_json(data or b"")
-    except ValidationError as error:
+        night = Night.model_validate_json(data or b"")
+        if uri.rsplit("/", 2)[-2] != night.name:
+            raise ValueError(f"it is that of night {night.name}")  # noqa: TRY301
+        return night  # noqa: TRY300
+    except (ValidationError, ValueError) as error:
         raise SchemaError(
             f"{files.redact(uri)} is damaged; it says what a night has curated: put it back from "
             "a copy, or delete it to curate that night's shards again"
