@@ -144,6 +144,18 @@ def test_the_same_bytes_under_another_name_are_not_taken_again(place):
     assert [shard.uri.rpartition("/")[2] for shard in made.night.repeated] == ["00007.tar"]
 
 
+def test_of_two_copies_in_one_night_one_is_taken(place):
+    place.arrive(0, 1)
+    for kind, extension in KINDS.items():
+        folder = place.source / kind
+        shutil.copy(folder / f"00001{extension}", folder / f"00005{extension}")
+
+    made = place.night("a")
+
+    assert made.outcome.summary.rows == 2 * ROWS
+    assert [shard.uri.rpartition("/")[2] for shard in made.night.repeated] == ["00005.tar"]
+
+
 def test_a_file_that_changed_under_its_name_is_new(place):
     place.arrive(0, 1)
     place.night("a")
