@@ -9,6 +9,7 @@ from pipeline.numeric.clues import Clue, kept_cells, listed
 from pipeline.numeric.nearest import SHARPNESS, Nearest
 from pipeline.numeric.transition import Transition
 
+LEAST = 1e-30
 STEPS = 8
 """Steps of expectation-maximisation per sharpness."""
 
@@ -50,7 +51,9 @@ def sharpen(
         transition = Transition.start(cell, cosine.shape[1], 2)
         for _ in range(STEPS):
             transition = transition.step(transition.counts(clue))
-        value = transition.likelihood(clue)
+        # the classes that are not listed share what is left: flat ones must not hide it
+        listed_mass = np.maximum(clue.share.sum(axis=1), LEAST)
+        value = transition.likelihood(clue) + float(np.log(listed_mass).sum())
         if value > best:
             best, chosen = value, tried
     return chosen

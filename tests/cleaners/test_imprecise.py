@@ -109,6 +109,16 @@ def test_few_confusions_are_enough_for_many_classes():
     assert roc_auc_score(wrong, added["imprecise.label"].to_numpy()) > 0.95
 
 
+@pytest.mark.parametrize("num_classes", [8, 40])
+@pytest.mark.parametrize("flip", [0.4, 0.6])
+def test_many_wrong_labels_are_found_among_many_classes(num_classes, flip):
+    corpus = plant(1500, num_classes, 48, flip=flip, foreign=0.0)
+    score = infer(corpus)[1]["imprecise.label"].to_numpy()
+
+    assert roc_auc_score(corpus.fault == "wrong-label", score) > 0.98
+    assert abs(score.mean() - flip) < 0.03
+
+
 def digits():
     """Return rows of clean digits, named by the means of digits that are left out."""
     image, label = load_digits(return_X_y=True)
