@@ -13,7 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.report.drift import Drift
 from pipeline.report.page import About, Step
 from pipeline.report.summary import Summary
-from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, SAMPLE, TEXT, is_ledgered
+from pipeline.schema import EARLY, IMAGE, SAMPLE, TEXT, is_ledgered
 from pipeline.shards import files
 from pipeline.shards.find import Shard
 from pipeline.shards.manifest import REPORT
@@ -25,7 +25,7 @@ from pipeline.store.budget import check_summary
 from pipeline.store.classes import embed_classes
 from pipeline.store.clean import clean
 from pipeline.store.fence import Fence, FencedEngine
-from pipeline.store.label import LABEL_TEXT, label_step
+from pipeline.store.label import Labeller, label_step
 from pipeline.store.lease import LEASE_S, hold
 from pipeline.store.nights import Night, after, require_same_space, space_of
 from pipeline.store.packing import pack_tiers, shard_sizes
@@ -156,15 +156,15 @@ def judge(
     spec = given or recipe.encoder
     embedded = embed(run, spec, recipe.source.caption, catalog)
     classes = embed_classes(run, corpus.entries, spec)
-    source = recipe.source.label
-    labelled = label_step(run, catalog, embedded, source, corpus.entries, corpus.told)
+    labeller = Labeller(recipe.source.label, corpus.entries, recipe.source.labels)
+    labelled = label_step(run, catalog, embedded, labeller, corpus.told)
     rows = StoredRows(
         run.engine,
         classes,
         tuple(catalog.identity),
         (
             (embedded, (*SAMPLE.names, IMAGE, TEXT, EARLY)),
-            (labelled, (LABEL, LABEL_TEXT, ANSWERED)),
+            (labelled, labeller.columns),
         ),
     )
     space = space_of(recipe.vectors or recipe.encoder, classes)

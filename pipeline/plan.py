@@ -19,6 +19,7 @@ from pipeline.store.classes import load_entries
 from pipeline.store.embed import embed_step
 from pipeline.store.label import MAX_UNKNOWN, Labeller
 from pipeline.store.publish import claimable
+from pipeline.store.tally import several_hint
 from pipeline.store.vectors import NEEDLESS
 from pipeline.store.workspace import Workspace
 
@@ -71,7 +72,7 @@ def plan(recipe: Recipe, workspace: str, output: str) -> Plan:
     shards = find_shards(given(recipe.source.path, "source.path", "--source"))
     entries = load_entries(given(recipe.classes, "classes", "--classes"))
     claimable(output, shards)
-    labeller = Labeller(recipe.source.label, entries)
+    labeller = Labeller(recipe.source.label, entries, recipe.source.labels)
     load_answers(recipe.source.answers, labeller.find)
     spec = recipe.vectors or recipe.encoder
     step = embed_step(Workspace(workspace), spec, recipe.source.caption)
@@ -112,6 +113,8 @@ class Peek:
     """Names of the source fields of those."""
     rows_per_byte: float
     shard_fault: str | None
+    hint: str
+    """Which key to set if a row has several labels."""
 
 
 def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
@@ -120,16 +123,21 @@ def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
     head = found.table.slice(0, PEEK_ROWS)
     faults: Counter[str] = Counter()
     fields: set[str] = set()
+    texts: set[str] = set()
     unlabelled = 0
     for sample in read(shard, head, recipe.source.caption):
         fault = find_fault(recipe, sample)
         if fault is not None:
             faults[fault] += 1
-        elif labeller.find(labeller.raw(sample.fields, sample.caption)) is None:
+            continue
+        named = labeller.named_by(sample.fields, sample.caption)
+        if labeller.candidates(named) is None:
             unlabelled += 1
             fields |= set(sample.fields)
+            texts.add(named.text or "")
     density = len(found.table) / max(shard.size, 1)
-    return Peek(len(head), faults, unlabelled, frozenset(fields), density, found.fault)
+    hint = several_hint(texts, recipe.source.labels)
+    return Peek(len(head), faults, unlabelled, frozenset(fields), density, found.fault, hint)
 
 
 def find_fault(recipe: Recipe, sample: Sample) -> str | None:
@@ -154,4 +162,5 @@ def refuse_hopeless(recipe: Recipe, shard: Shard, seen: Peek) -> None:
             f"{seen.unlabelled} of the first {usable} readable rows of {shard.uri} have no label "
             f"that is a class; source.label is {recipe.source.label!r}, the rows have the fields "
             f"{sorted(seen.fields)}; set it to field:NAME, or to none for a corpus without labels"
+            f"{seen.hint}"
         )

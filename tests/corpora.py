@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
-from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, TEXT, vector
+from pipeline.schema import ANSWERED, CANDIDATES, EARLY, IMAGE, LABEL, OPTIONAL, TEXT, vector
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ def tabulate(image, text, captioned, label, *, early=None, seed=0):
             TEXT: vectors(text, captioned),
             EARLY: vectors(image if early is None else early),
             LABEL: pa.array(np.asarray(label), pa.int32(), mask=np.asarray(label) < 0),
+            CANDIDATES: pa.nulls(len(label), OPTIONAL[CANDIDATES]),
             ANSWERED: pa.array([False] * len(label)),
             "phash": pa.array(rng.integers(1, 2**63, len(label)).astype(np.uint64)),
             "shard": pa.array(["crawl.tar"] * len(label), pa.string()),
@@ -113,6 +114,17 @@ def tabulate(image, text, captioned, label, *, early=None, seed=0):
             "caption": pa.array([f"caption {n}" for n in range(len(label))]),
         }
     )
+
+
+def with_candidates(table, sets):
+    """Return the table with candidates, and with a label only where there is one of them."""
+    single = [s[0] if s is not None and len(s) == 1 else None for s in sets]
+    for name, column in (
+        (LABEL, pa.array(single, pa.int32())),
+        (CANDIDATES, pa.array(sets, OPTIONAL[CANDIDATES])),
+    ):
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def vectors(rows, valid=None):

@@ -115,6 +115,7 @@ def test_a_rule_of_no_known_kind_is_an_error(rule):
         ({"source": {"fragment_rows": "many"}}, "source.fragment_rows"),
         ({"source": {"label": "fild:x"}}, "source.label"),
         ({"source": {"label": "field:"}}, "source.label"),
+        ({"source": {"labels": "both"}}, "source.labels"),
         ({"source": "a.tar"}, "source"),
         ({"source": None}, "source"),
         ({"classes": 3}, "classes"),

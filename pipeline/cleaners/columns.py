@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.numeric.pairs import Pairs
-from pipeline.schema import IMAGE, LABEL, TEXT
+from pipeline.schema import CANDIDATES, IMAGE, LABEL, TEXT
 
 Named = NDArray[np.float32]
 """`(k, d)` unit text prototypes of the classes."""
@@ -44,6 +45,16 @@ def vectors(batch: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[
 def labels(batch: pa.Table) -> NDArray[np.int64]:
     """Return `(n,)` classes, -1 where null."""
     return batch[LABEL].fill_null(-1).to_numpy().astype(np.int64)
+
+
+def candidates(batch: pa.Table) -> NDArray[np.int64]:
+    """Return the `(n, s)` labels that a row may have, padded with -1: its label, or several."""
+    several = batch[CANDIDATES].combine_chunks()
+    count = pc.list_value_length(several).fill_null(0).to_numpy()
+    given = np.full((len(batch), max(int(count.max(initial=0)), 1)), -1, np.int64)
+    given[:, 0] = labels(batch)
+    given[np.arange(given.shape[1]) < count[:, None]] = several.flatten().to_numpy()
+    return given
 
 
 def hashes(batch: pa.Table) -> NDArray[np.uint64]:

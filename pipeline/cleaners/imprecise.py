@@ -6,6 +6,9 @@ pass that sums expected counts of pairs of class and label. The probabilities mu
 the labels, or the labels are used twice and found right: they are those of the classes' *names*.
 If the names do not tell the classes, the cleaner abstains.
 
+A row may have several labels of which one is right (`source.labels: candidates`): its noisy label
+is one of them, nobody knows which.
+
 It is assumed that how a label goes wrong depends on the class alone, not on the image.
 """
 
@@ -18,18 +21,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.cleaners.columns import hashes, keys, labels, lists, score, score_schema, vectors
+from pipeline.cleaners.columns import candidates, hashes, keys, lists, score, score_schema, vectors
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
-from pipeline.numeric.clues import Clue, kept_cells, listed
+from pipeline.numeric.clues import Clue, completed, kept_cells, listed
+from pipeline.numeric.given import drawn, narrowed, widened
 from pipeline.numeric.nearest import Nearest, fit_nearest, tells
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.sharpen import sharpen
 from pipeline.numeric.transition import Counts, Transition
-from pipeline.schema import IMAGE, LABEL
+from pipeline.schema import CANDIDATES, IMAGE, LABEL, MAX_CANDIDATES
 
 TOP = 16
-"""Classes that a row may be of, besides that of its label."""
+"""Classes that a row may be of, besides those of its labels."""
 BINS = 16
 """Bins of how well any class fits an image, of equally many rows."""
 
@@ -72,9 +76,9 @@ class Imprecise:
     name: ClassVar[str] = "imprecise"
     adds: ClassVar[pa.Schema] = score_schema(
         "imprecise",
-        ("label", pa.float32(), "P(the label is wrong); null without one"),
+        ("label", pa.float32(), "P(all labels are wrong); null without one"),
         ("outlier", pa.float32(), "P(the image is of no class)"),
-        ("prediction", pa.int32(), "the most likely class"),
+        ("prediction", pa.int32(), "the most likely class; a label, if likely one is right"),
         ("confidence", pa.float32(), "its probability: high is good"),
     )
 
@@ -90,7 +94,7 @@ class Imprecise:
     @property
     def reads(self) -> tuple[str, ...]:
         """Columns of the image, or of the probe."""
-        row = ("uid", "image_hash", LABEL)
+        row = ("uid", "image_hash", LABEL, CANDIDATES)
         return (*row, IMAGE) if self.source == "names" else (*row, "probe.top", "probe.share")
 
     def fit(self, rows: Rows) -> Inferred:
@@ -98,10 +102,10 @@ class Imprecise:
         nearest = self._fit_names(rows)
         sample = rows.reduce(partial(self._gather, nearest), Bottom.merge)
         column, inner = sample.column, np.linspace(0, 1, BINS + 1)[1:-1]
+        given = narrowed(column["given"])
         edge = np.quantile(column["fit"], inner) if len(sample.key) else np.zeros(BINS - 1)
-        first = column["top"][:, 0] if column["top"].shape[1] else column["label"]
-        telling = tells(first, column["label"], num_classes)
-        cell = kept_cells(column["top"], column["share"], column["label"], num_classes, self.width)
+        telling = tells(column["top"][:, 0], given, num_classes)
+        cell = kept_cells(column["top"], column["share"], given, num_classes, self.width)
         state = Inferred(nearest, edge, Transition.start(cell, num_classes, BINS), telling)
         for _ in range(self.steps if telling else 0):
             counts = rows.reduce(partial(self._count, state), Counts.merge)
@@ -116,73 +120,73 @@ class Imprecise:
             none = np.zeros((1, len(named), 0), np.float32)
             return Nearest(none[0, 0], none, prior, scale=1.0, is_telling=False)
         survey = rows.reduce(self._survey, Survey.merge)
-        image, label = survey.sample.column["image"], survey.sample.column["label"]
+        image, given = survey.sample.column["image"], narrowed(survey.sample.column["given"])
+        label = drawn(given, survey.sample.hash)
         centre, image = survey.total / max(survey.count, 1), image.astype(np.float32)
         nearest = fit_nearest(centre, named[None], image, np.zeros_like(label), label)
-        if not nearest.is_telling:
+        cosine = nearest.cosine(image, np.zeros_like(label))
+        if not tells(cosine.argmax(axis=1), given, len(named)):
             return nearest
-        few = slice(0, SHARPEN_ROWS)
-        cosine = nearest.cosine(image[few], np.zeros_like(label[few]))
-        return sharpen(nearest, cosine, label[few], TOP // 2)
+        return sharpen(nearest, cosine[:SHARPEN_ROWS], given[:SHARPEN_ROWS], TOP // 2)
 
     def _survey(self, batch: pa.Table) -> Survey:
         image, present = vectors(batch, IMAGE)
-        label = labels(batch)
-        known = present & (label >= 0)
-        column: Columns = {"image": image[known].astype(np.float16), "label": label[known]}
+        given = widened(candidates(batch), MAX_CANDIDATES, -1)
+        known = present & (given[:, 0] >= 0)
+        column: Columns = {"image": image[known].astype(np.float16), "given": given[known]}
         name = hashes(batch)[known], keys(batch)[known]
         total = image.sum(axis=0, dtype=np.float64)
         return Survey(total, int(present.sum()), Bottom.of(self.sample_rows, *name, column))
 
     def _gather(self, nearest: Nearest, batch: pa.Table) -> Bottom:
-        top, share, fit, present = self._soft(nearest, batch)
-        label = labels(batch)
-        known = present & (label >= 0)
-        column: Columns = {"top": top, "share": share, "fit": fit, "label": label}
-        kept = {name: value[known] for name, value in column.items()}
-        return Bottom.of(self.sample_rows, hashes(batch)[known], keys(batch)[known], kept)
+        given = candidates(batch)
+        top, share, fit, present = self._soft(nearest, batch, given)
+        known = present & (given[:, 0] >= 0)
+        column: Columns = {
+            "top": widened(top[known], TOP + MAX_CANDIDATES, -1),
+            "share": widened(share[known], TOP + MAX_CANDIDATES, 0),
+            "fit": fit[known],
+            "given": widened(given[known], MAX_CANDIDATES, -1),
+        }
+        return Bottom.of(self.sample_rows, hashes(batch)[known], keys(batch)[known], column)
 
     def _count(self, state: Inferred, batch: pa.Table) -> Counts:
         clue, present = self._clue(state, batch)
         return state.transition.counts(clue.take(present))
 
     def _soft(
-        self, nearest: Nearest, batch: pa.Table
+        self, nearest: Nearest, batch: pa.Table, given: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Return classes, their probabilities, the fit of the best, and where any are known.
 
-        The class of the label stands last, with probability 0 if it stood among the others.
+        Those of the labels stand last, with probability 0 where they stood among the others.
         """
-        label, num_classes = np.maximum(labels(batch), 0), len(nearest.prior)
         if self.source == "names":
             image, present = vectors(batch, IMAGE)
             cosine = nearest.cosine(image, np.zeros(len(image), np.int64))
-            top, share = listed(nearest.probability(cosine), label, TOP)
+            top, share = listed(nearest.probability(cosine), given, TOP)
             return top, share, cosine.max(axis=1, initial=-1.0).astype(np.float64), present
-        top, share = lists(batch, "probe.top"), lists(batch, "probe.share")
-        left = max(num_classes - share.shape[1], 1)
-        own = np.maximum(1.0 - share.sum(axis=1), 0.0) / left
-        own = np.where((top == label[:, None]).any(axis=1), 0.0, own)
-        top, share = np.column_stack([top, label]), np.column_stack([share, own])
-        present, fit = share.sum(axis=1) > 0, share.max(axis=1, initial=0.0)
-        return np.maximum(top, 0).astype(np.int64), share.astype(np.float64), fit, present
+        known = lists(batch, "probe.top"), lists(batch, "probe.share")
+        top, share = completed(*known, given, len(nearest.prior))
+        return top, share, share.max(axis=1, initial=0.0), share.sum(axis=1) > 0
 
     def _clue(self, state: Inferred, batch: pa.Table) -> tuple[Clue, NDArray[np.bool_]]:
-        top, share, fit, present = self._soft(state.nearest, batch)
+        given = candidates(batch)
+        top, share, fit, present = self._soft(state.nearest, batch, given)
         place = np.searchsorted(state.edge, fit, side="right")
-        return Clue(top, share, labels(batch)[:, None], place), present
+        return Clue(top, share, given, place), present
 
     def score(self, state: Inferred, batch: pa.Table) -> pa.Table:
         clue, present = self._clue(state, batch)
         member, alien = state.transition.posterior(clue)
-        present, label = present & state.is_telling, clue.given
-        own = np.where(clue.top == label, member, 0.0).sum(axis=1)
-        row, best = np.arange(len(label)), member.argmax(axis=1)
+        present, labelled = present & state.is_telling, clue.given[:, 0] >= 0
+        own, best = clue.judge(member)
+        place = np.arange(len(own)), best
         columns = [
-            score(1.0 - own, present & (label[:, 0] >= 0)),
+            score(1.0 - own, present & labelled),
             score(alien, present),
-            pa.array(clue.top[row, best].astype(np.int32), mask=~present),
-            score(member[row, best], present),
+            pa.array(clue.top[place].astype(np.int32), mask=~present),
+            score(member[place], present),
         ]
         return pa.table(columns, schema=self.adds)
 

@@ -88,38 +88,42 @@ def fit_nearest(
     )
     cosine = near.cosine(embedding, fold)
     scale, _, _ = NoisyFit.of(cosine, label, near.prior, (SHARPNESS, NOISES)).best()
-    telling = tells(cosine.argmax(axis=1), label, num_classes)
+    telling = tells(cosine.argmax(axis=1), label[:, None], num_classes)
     return Nearest(near.centre, away, near.prior, scale, telling)
 
 
 def tells(
     prediction: NDArray[np.integer],
-    label: NDArray[np.integer],
+    given: NDArray[np.integer],
     num_classes: int,
     least: float = 0.1,
 ) -> bool:
-    """Say whether predictions carry the classes of noisy labels.
+    """Say whether `(n,)` predictions carry the classes of `(n, s)` noisy labels, padded with -1.
 
     Two things are asked: agreement beyond chance (Cohen's kappa above `least`), and that most
-    predictions are of a class whose most common label is that class. The second refuses
-    prototypes that follow the classes under other names, as random directions do by accident.
+    predictions are of a class whose most common label is that class. To agree is to be among the
+    labels of the row. The second refuses prototypes that follow the classes under other names,
+    as random directions do by accident.
 
     Examples
     --------
     >>> label = np.repeat(np.arange(3), 10)
-    >>> tells(label, label, 3), tells((label + 1) % 3, label, 3), tells(0 * label, label, 3)
+    >>> given = label[:, None]
+    >>> tells(label, given, 3), tells((label + 1) % 3, given, 3), tells(0 * label, given, 3)
     (True, False, False)
     """
-    if not len(label):
+    if not len(given):
         return False
-    pair = np.asarray(prediction, np.int64) * num_classes + label
+    row, place = np.nonzero(given >= 0)
+    label, num_rows = given[row, place], len(given)
+    pair = np.asarray(prediction, np.int64)[row] * num_classes + label
     cell, count = np.unique(pair, return_counts=True)
-    shown, given = cell // num_classes, cell % num_classes
-    share = np.bincount(prediction, minlength=num_classes) / len(label)
-    chance = float(share @ np.bincount(label, minlength=num_classes)) / len(label)
-    agreed = float(count[shown == given].sum()) / len(label)
+    shown, named = cell // num_classes, cell % num_classes
+    share = np.bincount(prediction, minlength=num_classes) / num_rows
+    chance = float(share @ np.bincount(label, minlength=num_classes)) / num_rows
+    agreed = float(count[shown == named].sum()) / num_rows
     most = np.zeros(num_classes)
     np.maximum.at(most, shown, count)
-    is_own = (shown == given) & (count >= most[shown])
+    is_own = (shown == named) & (count >= most[shown])
     own = float(share[shown[is_own]].sum())
     return agreed - chance > least * (1.0 - chance) and own > 0.5  # noqa: PLR2004  # a majority

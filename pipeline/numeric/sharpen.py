@@ -15,7 +15,7 @@ STEPS = 8
 
 
 def sharpen(
-    nearest: Nearest, cosine: NDArray[np.floating], label: NDArray[np.integer], size: int
+    nearest: Nearest, cosine: NDArray[np.floating], given: NDArray[np.integer], size: int
 ) -> Nearest:
     """Return the softmax whose sharpness explains noisy labels best, with a matrix for each.
 
@@ -28,8 +28,8 @@ def sharpen(
         A first softmax.
     cosine
         `(m, k)` of sampled rows.
-    label
-        `(m,)` their noisy labels.
+    given
+        `(m, s)` their noisy labels, padded with -1.
     size
         Classes that are considered of a row.
 
@@ -39,15 +39,15 @@ def sharpen(
     >>> rows, true = np.repeat(np.eye(3), 200, axis=0), np.repeat(np.arange(3), 200)
     >>> label = np.where(np.arange(600) % 10 < 4, (true + 1) % 3, true)
     >>> near = fit_nearest(rows.mean(axis=0), np.eye(3)[None], rows, 0 * true, label)
-    >>> near.scale < 5.0, sharpen(near, near.cosine(rows, 0 * true), label, 3).scale > 5.0
+    >>> near.scale < 5.0, sharpen(near, near.cosine(rows, 0 * true), label[:, None], 3).scale > 5.0
     (True, True)
     """
     best, chosen = -np.inf, nearest
     for scale in SHARPNESS:
         tried = replace(nearest, scale=float(scale))
-        top, share = listed(tried.probability(cosine), label, size)
-        clue = Clue(top, share, np.asarray(label, np.int64)[:, None], np.ones(len(label), np.int64))
-        cell = kept_cells(top, share, label, cosine.shape[1], size)
+        top, share = listed(tried.probability(cosine), given, size)
+        clue = Clue(top, share, np.asarray(given, np.int64), np.ones(len(given), np.int64))
+        cell = kept_cells(top, share, given, cosine.shape[1], size)
         transition = Transition.start(cell, cosine.shape[1], 2)
         for _ in range(STEPS):
             transition = transition.step(transition.counts(clue))

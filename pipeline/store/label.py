@@ -1,34 +1,35 @@
-"""The web label of every row: from a field, from the folder, or from the caption."""
+"""The web label of every row: from a field, from the folder, or from the caption.
+
+A field may name several classes. They are no label, but where the recipe calls them candidates
+they are stored beside it, and the label of a row with one candidate is that one.
+"""
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import SHOWN_CHARS, RecipeError, did_you_mean
-from pipeline.schema import ANSWERED, LABEL
+from pipeline.errors import RecipeError
+from pipeline.schema import ANSWERED, CANDIDATES, LABEL, LABEL_TEXT, MAX_CANDIDATES, OPTIONAL
 from pipeline.store.answers import NOTHING, Answers
 from pipeline.store.catalog import Catalog
 from pipeline.store.classes import ClassEntry, normal
 from pipeline.store.run import Run
+from pipeline.store.several import Named, named_in
+from pipeline.store.tally import Count, Tally, refuse
 from pipeline.store.workspace import Step
 
 AUTO_FIELDS = ("label", "cls", "class", "class_name", "category")
-LABEL_TEXT = "label.text"
 MAX_UNKNOWN = 0.5
 """Share of labels that may be no class of the class file."""
 MAX_INDEX_DIGITS = 9
 """A longer number is no index of a class."""
 SEARCHED_CHARS = 2**16
 """Of a caption, what is searched for class names."""
-COMMON = 100
-"""Different labels of no class that are counted by name: an error quotes the commonest."""
-
 
 WORD = re.compile(r"\w")
 WORD_START = re.compile(r"(?<!\w)(?=\S)")
@@ -44,6 +45,14 @@ class Labeller:
 
     source: str
     entries: tuple[ClassEntry, ...]
+    labels: str = "one"
+    """What several names in one field are: `one`, no label, or `candidates`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the label step."""
+        several = (CANDIDATES,) if self.labels == "candidates" else ()
+        return (LABEL, LABEL_TEXT, ANSWERED, *several)
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -67,14 +76,29 @@ class Labeller:
         return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
 
     def raw(self, fields: Mapping[str, Any], caption: str | None) -> str | None:
-        """Return the label as it was crawled."""
+        """Return the label as it was crawled, several names joined by `|`."""
+        return self.named_by(fields, caption).text
+
+    def named_by(self, fields: Mapping[str, Any], caption: str | None) -> Named:
+        """Return what a sample says of its class."""
         if self.source == "none":
-            return None
+            return Named(None, ())
         if self.source == "caption":
-            return self.mention(caption)
+            found = self.mention(caption)
+            return Named(found, () if found is None else (found,))
         names = AUTO_FIELDS if self.source == "auto" else (self.source.removeprefix("field:"),)
         value = next((fields[name] for name in names if fields.get(name) is not None), None)
-        return None if value is None else str(value)
+        return named_in(value, is_split=self.labels != "one")
+
+    def candidates(self, named: Named) -> list[int] | None:
+        """Return the classes that a sample names, rising.
+
+        None if there are none or too many, or several where a row has one label.
+        """
+        if self.labels == "one" and len(named.names) > 1:
+            return None
+        found = sorted({index for name in named.names if (index := self.find(name)) is not None})
+        return found if 0 < len(found) <= MAX_CANDIDATES else None
 
     def mention(self, caption: str | None) -> str | None:
         """Return the name of a class that stands in a caption, or None."""
@@ -111,8 +135,7 @@ def label_step(
     run: Run,
     catalog: Catalog,
     embedded: Step,
-    source: str,
-    entries: tuple[ClassEntry, ...],
+    labeller: Labeller,
     told: Answers = NOTHING,
 ) -> Step:
     """Write the label of every row and return the step; answers go before web labels.
@@ -122,50 +145,22 @@ def label_step(
     RecipeError
         If most labels are no class: the class file belongs to another corpus.
     """
+    source, entries = labeller.source, labeller.entries
     config = [source, [(entry.name, entry.synonyms) for entry in entries], told.digest]
+    config += [] if labeller.labels == "one" else [labeller.labels]
     step = run.workspace.step("label", config, [embedded])
     done = step.done()
     todo = [name for name in catalog.identity if name not in done]
-    for _ in run.engine.each(Label(embedded, step, Labeller(source, entries), told), todo):
+    for _ in run.engine.each(Label(embedded, step, labeller, told), todo):
         pass
     tally = Tally()
-    for _, counted in run.engine.each(Count(embedded, step), catalog.identity):
+    for _, counted in run.engine.each(Count(embedded, step, labeller.columns), catalog.identity):
         tally.add(counted)
     if source.startswith("field:") and not tally.known + tally.unknown:
         raise RecipeError(f"no row has the field of source.label {source!r}; is it spelt right?")
     if tally.unknown > MAX_UNKNOWN * (tally.known + tally.unknown):
-        refuse(tally, entries)
+        refuse(tally, entries, labeller.labels)
     return step
-
-
-@dataclass
-class Tally:
-    """How many labels are a class and how many are none, and which of those are common."""
-
-    known: int = 0
-    unknown: int = 0
-    common: Counter[str] = field(default_factory=Counter)
-    """Labels of no class; the rare ones are forgotten, so that a crawl of any size fits."""
-
-    def add(self, counted: Counter[str | None]) -> None:
-        """Add the labels of one fragment; those that are a class are counted under None."""
-        known = counted.pop(None, 0)
-        self.known += known
-        self.unknown += counted.total()
-        for label, num in counted.items():
-            self.common[(label or "")[:SHOWN_CHARS]] += num
-        self.common = Counter(dict(self.common.most_common(COMMON)))
-
-
-def refuse(tally: Tally, entries: Sequence[ClassEntry]) -> None:
-    """Raise the error that most labels are no class, with the commonest of them."""
-    worst = [label for label, _ in tally.common.most_common(5)]
-    hint = did_you_mean("".join(worst[:1]), [entry.name for entry in entries])
-    raise RecipeError(
-        f"{tally.unknown} of {tally.known + tally.unknown} labels are in no class of the class "
-        f"file, most often {', '.join(map(repr, worst))}{hint}; is `classes` the right file, and "
-        "`source.label` the right field?"
-    )
 
 
 @dataclass(frozen=True)
@@ -178,31 +173,22 @@ class Label:
     told: Answers
 
     def __call__(self, fragment: str) -> None:
-        find, told = self.labeller.find, self.told.label
+        told = self.told.label
         rows = self.embedded.read(fragment, ["uid", "fields", "caption"]).to_pylist()
-        raw = [self.labeller.raw(json.loads(row["fields"]), row["caption"]) for row in rows]
-        found = [told.get(row["uid"], find(label)) for row, label in zip(rows, raw, strict=True)]
-        columns = {
-            LABEL: pa.array(found, pa.int32()),
-            LABEL_TEXT: pa.array(raw, pa.string()),
-            ANSWERED: pa.array([row["uid"] in told for row in rows]),
-        }
-        self.step.write(fragment, pa.table(columns))
-
-
-@dataclass(frozen=True)
-class Count:
-    """Counts the labels of one fragment that are no class, by name, and under None the others."""
-
-    embedded: Step
-    step: Step
-
-    def __call__(self, fragment: str) -> Counter[str | None]:
-        rows = self.step.read(fragment, [LABEL, LABEL_TEXT]).to_pylist()
-        faults = self.embedded.read(fragment, ["fault"])["fault"].to_pylist()
-        labelled = [
-            row
-            for row, fault in zip(rows, faults, strict=True)
-            if fault is None and row[LABEL_TEXT] is not None
+        named = [self.labeller.named_by(json.loads(r["fields"]), r["caption"]) for r in rows]
+        found = [
+            [told[row["uid"]]] if row["uid"] in told else self.labeller.candidates(each)
+            for row, each in zip(rows, named, strict=True)
         ]
-        return Counter(row[LABEL_TEXT] if row[LABEL] is None else None for row in labelled)
+        columns = {
+            LABEL: pa.array([*map(only, found)], pa.int32()),
+            LABEL_TEXT: pa.array([each.text for each in named], pa.string()),
+            ANSWERED: pa.array([row["uid"] in told for row in rows]),
+            CANDIDATES: pa.array(found, OPTIONAL[CANDIDATES]),
+        }
+        self.step.write(fragment, pa.table(columns).select(list(self.labeller.columns)))
+
+
+def only(candidates: list[int] | None) -> int | None:
+    """Return the label of a row: its only candidate, None if it has several or none."""
+    return candidates[0] if candidates and len(candidates) == 1 else None

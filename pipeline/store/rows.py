@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract import Classes, Engine
+from pipeline.schema import OPTIONAL
 from pipeline.store.totals import Totals
 from pipeline.store.workspace import Readable, Step, key_of
 
@@ -131,12 +132,17 @@ class StoredRows:
         return table if self.kept is None else table.select(list(self.kept))
 
     def stored(self, fragment: str, names: Sequence[str]) -> pa.Table:
-        """Return columns of all rows of a fragment, unreadable ones included."""
+        """Return columns of all rows of a fragment, unreadable ones included.
+
+        Of `schema.OPTIONAL`, those that no step holds are null.
+        """
         parts = []
         for step, held in self.steps:
             wanted = [name for name in held if name in names]
             parts += [step.read(fragment, wanted)] if wanted else []
         columns = {f.name: part[f.name] for part in parts for f in part.schema}
+        for name in OPTIONAL.keys() - columns.keys() if parts else ():
+            columns[name] = pa.nulls(len(parts[0]), OPTIONAL[name])
         return pa.table({name: columns[name] for name in dict.fromkeys(names)})
 
     @property

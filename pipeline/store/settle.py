@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 from pipeline.policy.decide import decide
 from pipeline.policy.rules import Policy
 from pipeline.report.summary import Summary, merge
-from pipeline.schema import ANSWERED, LABEL
+from pipeline.schema import ANSWERED, LABEL, LABEL_TEXT
 from pipeline.store.attach import Attached
-from pipeline.store.label import LABEL_TEXT
 from pipeline.store.place import EMITTED
 from pipeline.store.rows import GROUP, StoredRows, in_order
 from pipeline.store.run import Run

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,8 +12,8 @@ from pipeline.cleaners.probe import Probe
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows, beside
 from pipeline.numeric.prototypes import unit
-from pipeline.schema import LABEL
-from tests.corpora import plant, tabulate
+from pipeline.schema import CANDIDATES, LABEL
+from tests.corpora import plant, tabulate, with_candidates
 
 
 def infer(corpus, table=None, **options):
@@ -147,3 +149,76 @@ def test_clean_digits_stay_clean(source):
 def test_what_it_reads_follows_from_its_source():
     assert "embedding.image" in Imprecise().reads
     assert "probe.share" in Imprecise(source="probe").reads
+
+
+def plant_sets(num_rows=1500, size=3, *, outside=0.3, **options):
+    """Return a corpus of candidate sets, and of which rows the true class is outside."""
+    corpus = plant(num_rows, flip=0.0, foreign=0.0, **options)
+    num_classes, rng = len(corpus.classes), np.random.default_rng(7)
+    is_outside = rng.random(num_rows) < outside
+    sets = []
+    for true, left in zip(corpus.true, is_outside, strict=True):
+        others = rng.permutation(np.delete(np.arange(num_classes), true))
+        sets.append(sorted([*others[: size - (not left)], *([] if left else [true])]))
+    return replace(corpus, table=with_candidates(corpus.table, sets)), is_outside, np.array(sets)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("num_classes", [8, 30])
+def test_sets_without_the_true_class_are_found(size, num_classes):
+    corpus, is_outside, sets = plant_sets(size=size, num_classes=num_classes)
+    _, added = infer(corpus)
+    score, prediction = (added[f"imprecise.{c}"].to_numpy() for c in ("label", "prediction"))
+
+    assert roc_auc_score(is_outside, score) > 0.97
+    assert np.mean((score > 0.5) == is_outside) > 0.9
+    assert np.mean(prediction == corpus.true) > 0.9
+    is_inside = (sets == prediction[:, None]).any(axis=1)
+    assert is_inside[score < 0.5].all()
+
+
+def test_sets_name_the_class_better_than_the_image_alone():
+    corpus, _, _ = plant_sets(2000, 2, outside=0.05, spread=1.3)
+    alone = with_candidates(
+        corpus.table, [None] * 1000 + corpus.table[CANDIDATES].to_pylist()[1000:]
+    )
+    told, untold = (infer(corpus, t)[1]["imprecise.prediction"] for t in (corpus.table, alone))
+    right, bare = (np.mean(p.to_numpy()[:1000] == corpus.true[:1000]) for p in (told, untold))
+
+    assert right > bare + 0.02
+
+
+def test_chances_that_the_class_is_outside_are_calibrated():
+    corpus, is_outside, _ = plant_sets(3000, 3, spread=1.0)
+    score = infer(corpus)[1]["imprecise.label"].to_numpy()
+    place = np.minimum((score * 10).astype(int), 9)
+    error = sum(abs((score - is_outside)[place == b].sum()) for b in range(10)) / len(score)
+
+    assert error < 0.05
+
+
+def test_a_set_of_one_is_a_label():
+    corpus = plant(600)
+    sets = [[label] for label in corpus.table[LABEL].to_pylist()]
+
+    assert infer(corpus, with_candidates(corpus.table, sets))[1].equals(infer(corpus)[1])
+
+
+@pytest.mark.parametrize("source", ["names", "probe"])
+def test_scores_of_sets_do_not_depend_on_the_rows_beside_them(source):
+    corpus, _, _ = plant_sets(600, 4, num_classes=24)
+    sets = corpus.table[CANDIDATES].to_pylist()
+    sets = [None if n % 5 == 0 else s[: n % 4 + 1] for n, s in enumerate(sets)]
+    table = with_candidates(corpus.table, sets)
+    rows, cleaner = TableRows((table,), corpus.classes), Imprecise(source=source, width=4)
+    if source == "probe":
+        table = beside(table, Probe().score(Probe().fit(rows), table))
+        rows = TableRows((table,), corpus.classes)
+    parts = TableRows(tuple(table.slice(n, 50) for n in range(0, 600, 50)), corpus.classes)
+    state, whole = cleaner.fit(rows), cleaner.score(cleaner.fit(parts), table)
+    alone = pa.concat_tables([cleaner.score(state, table.slice(n, 1)) for n in range(600)])
+
+    for name in ("imprecise.label", "imprecise.confidence"):
+        assert alone[name].is_null().equals(whole[name].is_null())
+        one, other = (t[name].fill_null(0).to_numpy() for t in (alone, whole))
+        np.testing.assert_allclose(one, other, atol=2e-3)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.cleaners import CLEANERS
 from pipeline.engine.local import TableRows, beside
-from tests.corpora import plant
+from tests.corpora import plant, with_candidates
 
 pytestmark = pytest.mark.parametrize("name", CLEANERS)
 
@@ -197,5 +197,20 @@ def test_rows_without_a_label_are_scored(name):
     cleaner, table = prepare(name, corpus)
     added = cleaner.score(fit(cleaner, table, corpus), table)
 
+    for column in scores_of(cleaner):
+        assert not np.isnan(added[column].drop_null().to_numpy()).any()
+
+
+@pytest.mark.parametrize("is_every_row", [False, True], ids=["some rows", "every row"])
+def test_rows_with_candidates_only_are_scored(name, is_every_row):
+    corpus = plant(300, 4, 16)
+    pair = [sorted({n, (n + 1) % 4}) for n in corpus.table["label"].to_pylist()]
+    sets = [two if is_every_row or row % 3 else two[:1] for row, two in enumerate(pair)]
+    table = with_candidates(corpus.table, sets)
+    corpus = type(corpus)(table, corpus.classes, corpus.fault, corpus.true)
+    cleaner, table = prepare(name, corpus)
+    added = cleaner.score(fit(cleaner, table, corpus), table)
+
+    assert added.schema == cleaner.adds
     for column in scores_of(cleaner):
         assert not np.isnan(added[column].drop_null().to_numpy()).any()

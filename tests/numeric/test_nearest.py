@@ -49,8 +49,20 @@ def test_names_that_carry_nothing_are_refused(seed):
 
 def test_agreement_is_that_beyond_chance():
     label = np.repeat([0, 1], [95, 5])
+    given = label[:, None]
 
-    assert not tells(np.zeros(100, int), label, 2)
-    assert tells(np.r_[label[5:], label[:5]], label, 2) is False
-    assert tells(label, label, 2)
-    assert not tells(label[:0], label[:0], 2)
+    assert not tells(np.zeros(100, int), given, 2)
+    assert tells(np.r_[label[5:], label[:5]], given, 2) is False
+    assert tells(label, given, 2)
+    assert not tells(label[:0], given[:0], 2)
+
+
+def test_to_agree_with_a_set_is_to_be_in_it():
+    label = np.arange(400) % 8
+    given = np.sort(
+        (label[:, None] + np.array([0, 3, 5, 6]) * (1 + label[:, None] % 2)) % 8, axis=1
+    )
+
+    assert tells(label, given, 8)
+    assert not tells((label + 1) % 8, given, 8)
+    assert not tells(np.random.default_rng(0).integers(0, 8, 400), given, 8)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,13 +23,13 @@ def draw(matrix, num_rows, sharp=4.0, seed=0):
 
 def clue_of(share, given, fit=None):
     given = given if given.ndim == 2 else given[:, None]
-    top, share = listed(share, given[:, 0], 10)
+    top, share = listed(share, given, 10)
     fit = np.full(len(share), BINS - 1) if fit is None else fit
     return Clue(top, share, given, fit)
 
 
 def run(clue, size, steps=40, width=None):
-    cell = kept_cells(clue.top, clue.share, clue.given[:, 0], size, width or size)
+    cell = kept_cells(clue.top, clue.share, clue.given, size, width or size)
     fitted = Transition.start(cell, size, BINS)
     for _ in range(steps):
         fitted = fitted.step(fitted.counts(clue))
@@ -184,3 +186,46 @@ def test_counts_without_rows_change_little():
 
     assert isinstance(empty, Counts)
     np.testing.assert_allclose(dense(fitted.step(empty)), np.eye(3))
+
+
+def test_the_fit_to_tiny_sets_is_that_of_brute_force():
+    # a set is every pair of a class and of the label in it that was given: sum over all of them
+    size, num_rows, rng = 3, 12, np.random.default_rng(5)
+    share = rng.dirichlet(np.ones(size), num_rows)
+    sets = [(0,), (0, 1), (1, 2), (0, 1, 2), (2,), ()] * 2
+    given = np.array([[*labels, -1, -1, -1][:size] for labels in sets])
+    matrix, ratio = noisy(size, 0.4), np.ones(size)
+    clue, fitted = clue_of(share, given), Transition.start(np.arange(9), size, BINS)
+    fitted = replace(fitted, chance=matrix.ravel())
+    for _ in range(3):
+        total, mass = np.zeros((size, size)), np.zeros(size)
+        for p, labels in zip(share, sets, strict=True):
+            prior = p * ratio / (p * ratio).sum()
+            joint = {(c, j): prior[c] * matrix[c, j] for c in range(size) for j in labels}
+            whole = sum(joint.values())
+            for (c, j), value in joint.items():
+                total[c, j] += value / whole
+                mass[c] += value / whole
+            mass += prior * (not labels)
+        matrix = total + 10.0 * np.eye(size)
+        matrix /= matrix.sum(axis=1, keepdims=True)
+        ratio = (mass + 1.0) / (share.sum(axis=0) + 1.0)
+        fitted = fitted.step(fitted.counts(clue))
+
+    np.testing.assert_allclose(dense(fitted), matrix)
+    np.testing.assert_allclose(fitted.ratio, ratio)
+
+
+def test_padding_of_sets_changes_nothing():
+    size = 20
+    _, share, given = draw(noisy(size, 0.3), 500)
+    both = np.column_stack([given, (given + 3) % size])
+    both[::2, 1] = -1
+    wide = np.column_stack([both, np.full((500, 3), -1)])
+    one, other = (run(clue_of(share, sets), size, steps=5, width=4) for sets in (both, wide))
+
+    np.testing.assert_array_equal(one.cell, other.cell)
+    np.testing.assert_allclose(one.chance, other.chance)
+    top = clue_of(share, wide).top
+    assert (clue_of(share, wide).share[:, 12:] == 0).all()
+    assert top.shape == (500, 15)

@@ -4,11 +4,13 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RecipeError
+from pipeline.schema import CANDIDATES, MAX_CANDIDATES
 from pipeline.shards.find import Shard
 from pipeline.store.answers import Answers
 from pipeline.store.catalog import Catalog, Fragment
 from pipeline.store.classes import ClassEntry
 from pipeline.store.label import Labeller, label_step
+from pipeline.store.several import MAX_NAMES
 
 ENTRIES = (
     ClassEntry(name="cat", synonyms=("kitty", "tiger")),
@@ -18,8 +20,8 @@ ENTRIES = (
 )
 
 
-def labeller(source="auto", entries=ENTRIES):
-    return Labeller(source, entries)
+def labeller(source="auto", entries=ENTRIES, labels="one"):
+    return Labeller(source, entries, labels)
 
 
 @pytest.mark.parametrize("field", ["label", "cls", "class", "class_name", "category"])
@@ -134,9 +136,9 @@ def embedded(run):
     return write
 
 
-def labels(run, embedded, fields, faults=None):
+def labels(run, embedded, fields, faults=None, **options):
     step, catalog = embedded(fields, faults)
-    labelled = label_step(run, catalog, step, "auto", ENTRIES)
+    labelled = label_step(run, catalog, step, labeller(**options))
     return labelled.read(catalog.identity[0]).to_pylist()
 
 
@@ -180,8 +182,8 @@ def test_answers_go_before_web_labels_and_change_the_step(run, embedded):
     step, catalog = embedded([{"label": "cat"}, {"label": "cow"}, {}, {"label": "lion"}])
     told = Answers({bytes([n] * 16): 3 for n in (0, 1, 2)}, "a digest")
 
-    bare = label_step(run, catalog, step, "auto", ENTRIES)
-    found = label_step(run, catalog, step, "auto", ENTRIES, told)
+    bare = label_step(run, catalog, step, labeller())
+    found = label_step(run, catalog, step, labeller(), told)
     rows = found.read(catalog.identity[0]).to_pylist()
 
     assert found.key != bare.key
@@ -194,9 +196,120 @@ def test_a_changed_class_file_labels_anew(run, embedded):
     step, catalog = embedded([{"label": "cat"}, {"label": "puss"}])
     renamed = (*ENTRIES[1:], ClassEntry(name="cat", synonyms=("puss",)))
 
-    first = label_step(run, catalog, step, "auto", ENTRIES)
-    second = label_step(run, catalog, step, "auto", renamed)
+    first = label_step(run, catalog, step, labeller())
+    second = label_step(run, catalog, step, labeller(entries=renamed))
 
     name = catalog.identity[0]
     assert first.read(name)["label"].to_pylist() == [0, None]
     assert second.read(name)["label"].to_pylist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("value", "candidates", "text"),
+    [
+        (["lion", "cat"], [0, 3], "lion|cat"),
+        (["cat", "kitty", "Cat"], [0], "cat|kitty|Cat"),
+        ("lion | Tiger|", [1, 3], "lion | Tiger|"),
+        (["a tag", "cat", None, "", "b tag"], [0], "a tag|cat||b tag"),
+        ([3, 1, 99], [1, 3], "3|1|99"),
+        (3, [3], "3"),
+        (["lion"], [3], "lion"),
+        (["dog", "cow"], None, "dog|cow"),
+        ([["cat"], {"name": "cat"}, True, 1.0], None, "['cat']|{'name': 'cat'}|True|1.0"),
+        ([], None, None),
+        ([None], None, None),
+        ("|", None, "|"),
+        (None, None, None),
+    ],
+)
+def test_candidates_are_the_classes_that_a_list_or_a_text_names(
+    run, embedded, value, candidates, text
+):
+    fields = [{"label": value}, {"label": "cat"}, {"label": "cat"}]
+    row, *_ = labels(run, embedded, fields, labels="candidates")
+
+    assert (row[CANDIDATES], row["label.text"]) == (candidates, text)
+    assert row["label"] == (candidates[0] if candidates and len(candidates) == 1 else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(["lion"], 3), ([3], 3), (["lion", "cat"], None), (["cat", "cat"], None), ("lion|cat", None)],
+)
+def test_where_a_row_has_one_label_only_a_list_of_one_name_is_one(run, embedded, value, label):
+    row, *_ = labels(run, embedded, [{"label": value}, {"label": "cat"}])
+
+    assert row["label"] == label
+    assert CANDIDATES not in row
+
+
+def test_a_name_with_a_bar_is_a_name_where_a_row_has_one_label():
+    found = labeller(entries=(ClassEntry(name="cat|dog"),))
+
+    assert found.candidates(found.named_by({"label": "cat|dog"}, None)) == [0]
+    assert found.candidates(found.named_by({"label": ["cat", "dog"]}, None)) is None
+
+
+@pytest.mark.parametrize("value", [["cat"] * 10_000, "cat|" * 10_000])
+def test_endless_lists_are_no_label(value):
+    named = labeller(labels="candidates").named_by({"label": value}, None)
+
+    assert named.names == ()
+    assert named.text.startswith("cat|cat|")
+    if isinstance(value, list):
+        assert len(named.text) == 4 * MAX_NAMES + 3
+
+
+def test_more_classes_than_candidates_may_be_are_no_label():
+    many = tuple(ClassEntry(name=f"class {n}") for n in range(MAX_CANDIDATES + 1))
+    found = labeller(entries=many, labels="candidates")
+    names = [entry.name for entry in many]
+
+    most = found.candidates(found.named_by({"label": names[1:]}, None))
+    assert most == list(range(1, MAX_CANDIDATES + 1))
+    assert found.candidates(found.named_by({"label": names}, None)) is None
+
+
+def test_lists_are_refused_with_the_key_that_makes_them_candidates(run, embedded):
+    fields = [{"label": ["cat", "lion"]}, {"label": "cat|lion"}, {"label": "cat"}]
+
+    with pytest.raises(RecipeError, match=r"'cat\|lion'; .* source.labels: candidates, which says"):
+        labels(run, embedded, fields)
+    found = labels(run, embedded, fields, labels="candidates")
+    assert [row[CANDIDATES] for row in found] == [[0, 3], [0, 3], [0]]
+
+
+def test_only_rows_without_a_class_among_their_candidates_count_as_unknown(run, embedded):
+    fields = [{"label": ["cat", "lion"]}, {"label": ["dog"]}, {"label": "cow"}]
+
+    with pytest.raises(RecipeError, match="2 of 3 labels are in no class"):
+        labels(run, embedded, fields, labels="candidates")
+
+
+def test_an_answer_is_the_only_candidate(run, embedded):
+    step, catalog = embedded([{"label": ["cat", "lion"]}, {"label": "cat"}])
+    told = Answers({bytes(16): 1}, "a digest")
+    labelled = label_step(run, catalog, step, labeller(labels="candidates"), told)
+    row = labelled.read(catalog.identity[0]).to_pylist()[0]
+
+    assert (row["label"], row[CANDIDATES], row["label.answered"]) == (1, [1], True)
+
+
+def test_the_step_of_single_labels_keeps_its_name(run, embedded):
+    step, catalog = embedded([{"label": "cat"}])
+    one, several = (
+        label_step(run, catalog, step, labeller(labels=labels)) for labels in ("one", "candidates")
+    )
+    config = ["auto", [(entry.name, entry.synonyms) for entry in ENTRIES], ""]
+
+    assert one.key == run.workspace.step("label", config, [step]).key
+    assert one.key != several.key
+
+
+@pytest.mark.parametrize("value", ["\ud800", ["\ud800", "cat"]])
+def test_half_characters_in_labels_do_not_stop_the_run(run, embedded, value):
+    fields = [{"label": value}, {"label": "cat"}]
+    row, *_ = labels(run, embedded, fields, labels="candidates")
+
+    assert row["label.text"].startswith("?")
+    assert row["label"] == (0 if isinstance(value, list) else None)
