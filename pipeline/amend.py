@@ -1,6 +1,6 @@
 """What people decide about nights: publish one that is held, discard it, go back to an earlier one.
 
-Nothing is deleted here; who wants the room back calls `winnow gc`.
+Nothing of that deletes a file; who wants the room back collects the garbage.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from pipeline.engine.local import LocalEngine
 from pipeline.errors import RecipeError
 from pipeline.night import Tonight, nightly
 from pipeline.recipe import parse_recipe
+from pipeline.store import garbage
+from pipeline.store.garbage import Waste
 from pipeline.store.generations import announce
 from pipeline.store.lease import hold
 from pipeline.store.nights import Night, Nights, every, published
@@ -81,6 +83,23 @@ def roll_back(
         for night in reversed(later):
             nights.save(night.changed("withdrawn", because))
     return tuple(later)
+
+
+def collect(workspace: str, output: str, track: Track) -> list[Waste]:
+    """Delete what no night needs any more, and return it; no night may run meanwhile.
+
+    Raises
+    ------
+    LeaseError
+        If one does.
+    """
+    run = Run("gc", Workspace(workspace), LocalEngine(), track)
+    with hold(run, output) as fence:
+        found = garbage.find(workspace, output)
+        for waste in found:
+            fence.check()
+            waste.remove()
+    return found
 
 
 @contextmanager

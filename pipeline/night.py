@@ -121,7 +121,7 @@ def curate_night(
     night = described(night, judged)
 
     # gates: what does not look like the nights before waits for a person
-    labeller = Labeller(recipe.source.label, corpus.entries)
+    labeller = Labeller(recipe.source.label, corpus.entries, recipe.source.labels)
     tonight = profile(run, judged.rows, judged.decided, recipe.policy, labeller)
     drift = look(nights, recipe.gates, night, tonight, history)
     why = [violation.message for violation in drift.violations]

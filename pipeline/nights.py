@@ -130,15 +130,13 @@ def diff(
 
 def gc(
     workspace: WorkspaceUri,
-    output: Annotated[str | None, typer.Option(help="Delete old generations there too.")] = None,
+    output: OutputUri,
     *,
     delete: Annotated[bool, typer.Option("--delete", help="Do it; else only tell.")] = False,
 ) -> None:
     """Tell what no night needs any more, and with --delete delete it."""
-    found = garbage.find(workspace, output)
+    found = amend.collect(workspace, output, track()) if delete else garbage.find(workspace, output)
     show_nights.waste(console, found, is_deleted=delete)
-    for waste in found if delete else ():
-        waste.remove()
 
 
 COMMANDS = (nightly, nights, publish, discard, rollback, diff, gc)

@@ -398,8 +398,7 @@ def test_deciding_anew_keeps_every_score_and_later_nights_go_on(place, track):
 
     assert made.outcome.summary.rows == ROWS
     assert [each["night"] for each in place.index()["nights"]] == ["c", "d"]
-    for waste in garbage.find(place.workspace, place.output):
-        waste.remove()
+    amend.collect(place.workspace, place.output, place.track)
     place.arrive(3)
     assert place.night("e", recipe=strict).outcome.summary.rows == ROWS
 
@@ -443,10 +442,10 @@ def test_what_no_night_needs_is_told_first_and_then_deleted(place):
     amend.roll_back(place.workspace, place.output, place.track, name="b", because="bad")
     amend.discard(place.workspace, place.output, place.track, name="c", because="bad")
 
-    found = garbage.find(place.workspace, place.output)
-    for waste in found:
-        waste.remove()
+    told = garbage.find(place.workspace, place.output)
+    found = amend.collect(place.workspace, place.output, place.track)
 
+    assert found == told
     assert f"{place.output}/c" in {waste.uri for waste in found}
     assert not garbage.find(place.workspace, place.output)
     place.arrive(3)

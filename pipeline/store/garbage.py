@@ -33,19 +33,14 @@ class Waste:
             files.remove(uri)
 
 
-def find(workspace: str, output: str | None = None) -> list[Waste]:
-    """Return what can be deleted, the largest first; nothing is changed.
-
-    Parameters
-    ----------
-    workspace
-        Of the nights.
-    output
-        Of the nights; None = leave their generations alone.
-    """
+def find(workspace: str, output: str) -> list[Waste]:
+    """Return what can be deleted of nights, the largest first; nothing is changed."""
     nights = Nights(Workspace(workspace)).all()
-    found = [*steps(workspace, nights), *totals(workspace, nights)]
-    found += generations(output, nights) if output else []
+    found = [
+        *steps(workspace, nights),
+        *totals(workspace, nights),
+        *generations(output, nights),
+    ]
     waste = [measured(uri, why) for uri, why in found]
     return sorted((w for w in waste if w.num_files), key=lambda w: (-w.num_bytes, w.uri))
 

@@ -106,4 +106,5 @@ class Profiler:
         """Return the classes that a row shows: by its label, its new one, and its caption."""
         said = self.labeller.find(self.labeller.mention(caption))
         named = None if said is None else self.labeller.entries[said].name
-        return sorted({name for name in (label, new, named) if name in self.labeller.names})
+        names = {*(label or "").split("|"), new, named}
+        return sorted(name for name in names if name and name in self.labeller.names)
