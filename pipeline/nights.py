@@ -97,6 +97,7 @@ def publish(
     address: Address = None,
 ) -> None:
     """Publish a night that is held or was withdrawn; the reason is written down."""
+    amend.waiting(Nights(Workspace(workspace)), night)  # before a cluster is started for it
     chosen = make_engine(engine, address)
     made = amend.publish(workspace, output, chosen, track(), name=night, because=override)
     show_nights.tonight(console, made, night)
