@@ -9,6 +9,7 @@ name every night: it goes over all rows again, and is exact all the same.
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import joblib
@@ -46,7 +47,7 @@ class Totals:
             What names the rows of every night, tonight's last.
         """
         try:
-            digest = joblib.hash(function)
+            digest = joblib.hash([version("webwinnow"), function])  # it may count otherwise
         except (pickle.PicklingError, AttributeError, TypeError):
             digest = None  # a local function has no name by which it is known tomorrow
         folders = [
