@@ -131,7 +131,7 @@ def peek(recipe: Recipe, shard: Shard, labeller: Labeller) -> Peek:
             faults[fault] += 1
             continue
         named = labeller.named_by(sample.fields, sample.caption)
-        if labeller.candidates(named) is None:
+        if labeller.classes(named) is None:
             unlabelled += 1
             fields |= set(sample.fields)
             texts.add(named.text or "")

@@ -16,12 +16,12 @@ from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.policy.presets import PRESETS
 from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
-from pipeline.schema import ANSWERED, CANDIDATES, EARLY, IMAGE, LABEL, SAMPLE, TEXT
+from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, OPTIONAL, SAMPLE, TEXT
 from pipeline.settings import build_cleaner, override, settings_of
 from pipeline.store.order import PackSpec
 from pipeline.store.vectors import VectorSpec
 
-GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL, CANDIDATES, ANSWERED)
+GIVEN = (*SAMPLE.names, IMAGE, TEXT, EARLY, LABEL, *OPTIONAL, ANSWERED)
 """Columns that are there before the first cleaner."""
 SECTIONS = {"encoder": EncoderSpec, "vectors": VectorSpec, "pack": PackSpec, "limits": Limits}
 """Parts of a recipe that are configurations of their own."""
@@ -45,8 +45,8 @@ class SourceSpec(Strict):
     """Where captions lie: a member's extension, `json:FIELD`, a column; null = none."""
     label: str = Field(default="auto", pattern=r"^(auto|none|caption|field:.+)$")
     """Where web labels lie: `auto`, `field:NAME`, `caption` (names found in it) or `none`."""
-    labels: Literal["one", "candidates"] = "one"
-    """What a list, or a text split at `|`, is: no label, or candidates, of which one is right."""
+    labels: Literal["one", "candidates", "all"] = "one"
+    """What a list, or a text with `|`, is: no label; `candidates`: one is right; `all`: each is."""
     answers: str | None = None
     """CSV of `uid,label`: a filled-in `queries.csv`, whose labels go before the web labels."""
     fragment_rows: int = Field(default=1024, ge=1)

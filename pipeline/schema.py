@@ -47,12 +47,14 @@ LABEL_TEXT: Final = "label.text"
 """The label as it was crawled, several joined by `|`; null where a row has none."""
 CANDIDATES: Final = "label.candidates"
 """list<int32>, rising: one of these labels is right; null where a row has none, or the corpus."""
-MAX_CANDIDATES: Final = 32
-"""More of them say next to nothing: such a row has no label."""
+CLAIMED: Final = "label.claimed"
+"""list<int32>, rising: each of these labels is claimed; null as candidates are."""
+MAX_LABELS: Final = 32
+"""More candidates, or claims, say next to nothing: such a row has no label."""
 ANSWERED: Final = "label.answered"
 """Whether the label is an answer of a teacher that `ask` has asked, and no web label."""
 
-OPTIONAL: Final = {CANDIDATES: pa.list_(pa.int32())}
+OPTIONAL: Final = {CANDIDATES: pa.list_(pa.int32()), CLAIMED: pa.list_(pa.int32())}
 """Columns that only some recipes store, and their types: null everywhere else."""
 
 ACTIONS: Final = ("keep", "relabel", "drop", "quarantine")

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
-from pipeline.schema import ANSWERED, CANDIDATES, EARLY, IMAGE, LABEL, OPTIONAL, TEXT, vector
+from pipeline.schema import (
+    ANSWERED,
+    CANDIDATES,
+    CLAIMED,
+    EARLY,
+    IMAGE,
+    LABEL,
+    OPTIONAL,
+    TEXT,
+    vector,
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,7 @@ def tabulate(image, text, captioned, label, *, early=None, seed=0):
             EARLY: vectors(image if early is None else early),
             LABEL: pa.array(np.asarray(label), pa.int32(), mask=np.asarray(label) < 0),
             CANDIDATES: pa.nulls(len(label), OPTIONAL[CANDIDATES]),
+            CLAIMED: pa.nulls(len(label), OPTIONAL[CLAIMED]),
             ANSWERED: pa.array([False] * len(label)),
             "phash": pa.array(rng.integers(1, 2**63, len(label)).astype(np.uint64)),
             "shard": pa.array(["crawl.tar"] * len(label), pa.string()),
@@ -116,14 +127,12 @@ def tabulate(image, text, captioned, label, *, early=None, seed=0):
     )
 
 
-def with_candidates(table, sets):
-    """Return the table with candidates, and with a label only where there is one of them."""
+def with_several(table, sets, column=CANDIDATES):
+    """Return the table with several labels, and with a label only where there is one of them."""
     single = [s[0] if s is not None and len(s) == 1 else None for s in sets]
-    for name, column in (
-        (LABEL, pa.array(single, pa.int32())),
-        (CANDIDATES, pa.array(sets, OPTIONAL[CANDIDATES])),
-    ):
-        table = table.set_column(table.column_names.index(name), name, column)
+    columns = {LABEL: pa.array(single, pa.int32()), column: pa.array(sets, OPTIONAL[column])}
+    for name, values in columns.items():
+        table = table.set_column(table.column_names.index(name), name, values)
     return table
 
 

@@ -69,6 +69,9 @@ def recipe_of(folder, labels, **changes):
     return parse_recipe(raw | changes)
 
 
+DROP = {"rule": "drop", "reason": "wrong-tag", "column": "tags.label", "above": 0.5}
+
+
 def ledger_of(recipe, folder, track):
     curate(recipe, str(folder / "w"), str(folder / "o"), LocalEngine(), track)
     table = ds.dataset(str(folder / "o" / "ledger"), format="parquet").to_table()
@@ -108,3 +111,22 @@ def test_a_step_of_single_labels_serves_a_cleaner_that_reads_candidates(crawl, t
     assert [row["imprecise.label"] is None for row in ledger] == [n % 3 == 0 for n in range(ROWS)]
     assert ledger[1]["label"] == sets[1][0]
     assert ledger[0]["label"] == "|".join(sets[0])
+
+
+def test_rows_with_a_wrong_one_of_their_labels_are_dropped_and_it_is_named(crawl, tmp_path, track):
+    # every set has a class that is wrong: of two claims, the worse is that one
+    folder, true, sets = crawl
+    recipe = recipe_of(
+        folder,
+        "all",
+        cleaners=["tags"],
+        policy={"name": "tags", "rules": [DROP]},
+    )
+    ledger = ledger_of(recipe, tmp_path, track)
+    right = slice(OUTSIDE, ROWS)
+    worst = [NAMES[row["tags.worst"]] for row in ledger]
+
+    assert [row["label"] for row in ledger] == ["|".join(names) for names in sets]
+    assert np.mean([one != name for one, name in zip(worst[right], true[right], strict=True)]) > 0.9
+    dropped = [row["action"] == "drop" for row in ledger]
+    assert dropped == [row["tags.label"] >= 0.5 for row in ledger]

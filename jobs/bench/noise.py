@@ -29,7 +29,7 @@ from pipeline.contract import Classes
 from pipeline.engine.local import TableRows, beside
 from pipeline.policy.presets import PRESETS
 from pipeline.policy.rules import Relabel
-from pipeline.schema import CANDIDATES, EARLY, IMAGE, LABEL, OPTIONAL, TEXT, vector
+from pipeline.schema import EARLY, IMAGE, LABEL, OPTIONAL, TEXT, vector
 
 FRAGMENT_ROWS = 1024
 HALF = 0.5
@@ -129,7 +129,7 @@ def tabulate(feature: NDArray[np.float32], label: NDArray[np.int64]) -> pa.Table
         TEXT: pa.nulls(num_rows, vector(size)),
         EARLY: pa.nulls(num_rows, pa.null()),
         LABEL: pa.array(label.astype(np.int32)),
-        CANDIDATES: pa.nulls(num_rows, OPTIONAL[CANDIDATES]),
+        **{name: pa.nulls(num_rows, kind) for name, kind in OPTIONAL.items()},
     }
     return pa.table(columns)
 

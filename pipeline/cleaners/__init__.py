@@ -19,6 +19,7 @@ from pipeline.cleaners.prune import Prune
 from pipeline.cleaners.rescale import Rescale
 from pipeline.cleaners.separate import Separate
 from pipeline.cleaners.similar import Similar
+from pipeline.cleaners.tags import Tags
 from pipeline.cleaners.vote import Vote
 
 CLEANERS: Final[dict[str, type]] = {
@@ -42,6 +43,7 @@ CLEANERS: Final[dict[str, type]] = {
         Confident,
         Propagate,
         Diffuse,
+        Tags,
     )
 }
 DEFAULT: Final = ("match", "separate")

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.numeric.pairs import Pairs
-from pipeline.schema import CANDIDATES, IMAGE, LABEL, TEXT
+from pipeline.schema import IMAGE, LABEL, TEXT
 
 Named = NDArray[np.float32]
 """`(k, d)` unit text prototypes of the classes."""
@@ -47,9 +47,9 @@ def labels(batch: pa.Table) -> NDArray[np.int64]:
     return batch[LABEL].fill_null(-1).to_numpy().astype(np.int64)
 
 
-def candidates(batch: pa.Table) -> NDArray[np.int64]:
-    """Return the `(n, s)` labels that a row may have, padded with -1: its label, or several."""
-    several = batch[CANDIDATES].combine_chunks()
+def several_labels(batch: pa.Table, column: str) -> NDArray[np.int64]:
+    """Return `(n, s)` labels, padded with -1: those of a column of lists, or the label alone."""
+    several = batch[column].combine_chunks()
     count = pc.list_value_length(several).fill_null(0).to_numpy()
     given = np.full((len(batch), max(int(count.max(initial=0)), 1)), -1, np.int64)
     given[:, 0] = labels(batch)

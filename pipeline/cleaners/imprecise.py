@@ -21,7 +21,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.cleaners.columns import candidates, hashes, keys, lists, score, score_schema, vectors
+from pipeline.cleaners.columns import (
+    hashes,
+    keys,
+    lists,
+    score,
+    score_schema,
+    several_labels,
+    vectors,
+)
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.clues import Clue, completed, kept_cells, listed
@@ -30,7 +38,7 @@ from pipeline.numeric.nearest import Nearest, fit_nearest, tells
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.sharpen import sharpen
 from pipeline.numeric.transition import Counts, Transition
-from pipeline.schema import CANDIDATES, IMAGE, LABEL, MAX_CANDIDATES
+from pipeline.schema import CANDIDATES, IMAGE, LABEL, MAX_LABELS
 
 TOP = 16
 """Classes that a row may be of, besides those of its labels."""
@@ -131,7 +139,7 @@ class Imprecise:
 
     def _survey(self, batch: pa.Table) -> Survey:
         image, present = vectors(batch, IMAGE)
-        given = widened(candidates(batch), MAX_CANDIDATES, -1)
+        given = widened(several_labels(batch, CANDIDATES), MAX_LABELS, -1)
         known = present & (given[:, 0] >= 0)
         column: Columns = {"image": image[known].astype(np.float16), "given": given[known]}
         name = hashes(batch)[known], keys(batch)[known]
@@ -139,14 +147,14 @@ class Imprecise:
         return Survey(total, int(present.sum()), Bottom.of(self.sample_rows, *name, column))
 
     def _gather(self, nearest: Nearest, batch: pa.Table) -> Bottom:
-        given = candidates(batch)
+        given = several_labels(batch, CANDIDATES)
         top, share, fit, present = self._soft(nearest, batch, given)
         known = present & (given[:, 0] >= 0)
         column: Columns = {
-            "top": widened(top[known], TOP + MAX_CANDIDATES, -1),
-            "share": widened(share[known], TOP + MAX_CANDIDATES, 0),
+            "top": widened(top[known], TOP + MAX_LABELS, -1),
+            "share": widened(share[known], TOP + MAX_LABELS, 0),
             "fit": fit[known],
-            "given": widened(given[known], MAX_CANDIDATES, -1),
+            "given": widened(given[known], MAX_LABELS, -1),
         }
         return Bottom.of(self.sample_rows, hashes(batch)[known], keys(batch)[known], column)
 
@@ -171,7 +179,7 @@ class Imprecise:
         return top, share, share.max(axis=1, initial=0.0), share.sum(axis=1) > 0
 
     def _clue(self, state: Inferred, batch: pa.Table) -> tuple[Clue, NDArray[np.bool_]]:
-        given = candidates(batch)
+        given = several_labels(batch, CANDIDATES)
         top, share, fit, present = self._soft(state.nearest, batch, given)
         place = np.searchsorted(state.edge, fit, side="right")
         return Clue(top, share, given, place), present

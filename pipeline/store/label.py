@@ -1,7 +1,7 @@
 """The web label of every row: from a field, from the folder, or from the caption.
 
-A field may name several classes. They are no label, but where the recipe calls them candidates
-they are stored beside it, and the label of a row with one candidate is that one.
+A field may name several classes. They are no label, but where the recipe says what they are, they
+are stored beside it; the label of a row that names one class only is that one.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import RecipeError
-from pipeline.schema import ANSWERED, CANDIDATES, LABEL, LABEL_TEXT, MAX_CANDIDATES, OPTIONAL
+from pipeline.schema import ANSWERED, CANDIDATES, CLAIMED, LABEL, LABEL_TEXT, MAX_LABELS, OPTIONAL
 from pipeline.store.answers import NOTHING, Answers
 from pipeline.store.catalog import Catalog
 from pipeline.store.classes import ClassEntry, normal
@@ -24,6 +24,8 @@ from pipeline.store.tally import Count, Tally, refuse
 from pipeline.store.workspace import Step
 
 AUTO_FIELDS = ("label", "cls", "class", "class_name", "category")
+SEVERAL = {"one": (), "candidates": (CANDIDATES,), "all": (CLAIMED,)}
+"""Where several labels are stored, by what the recipe calls them."""
 MAX_UNKNOWN = 0.5
 """Share of labels that may be no class of the class file."""
 MAX_INDEX_DIGITS = 9
@@ -46,13 +48,12 @@ class Labeller:
     source: str
     entries: tuple[ClassEntry, ...]
     labels: str = "one"
-    """What several names in one field are: `one`, no label, or `candidates`."""
+    """What several names in one field are: `one`, no label; `candidates`; `all` of them claimed."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the label step."""
-        several = (CANDIDATES,) if self.labels == "candidates" else ()
-        return (LABEL, LABEL_TEXT, ANSWERED, *several)
+        return (LABEL, LABEL_TEXT, ANSWERED, *SEVERAL[self.labels])
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -90,7 +91,7 @@ class Labeller:
         value = next((fields[name] for name in names if fields.get(name) is not None), None)
         return named_in(value, is_split=self.labels != "one")
 
-    def candidates(self, named: Named) -> list[int] | None:
+    def classes(self, named: Named) -> list[int] | None:
         """Return the classes that a sample names, rising.
 
         None if there are none or too many, or several where a row has one label.
@@ -98,7 +99,7 @@ class Labeller:
         if self.labels == "one" and len(named.names) > 1:
             return None
         found = sorted({index for name in named.names if (index := self.find(name)) is not None})
-        return found if 0 < len(found) <= MAX_CANDIDATES else None
+        return found if 0 < len(found) <= MAX_LABELS else None
 
     def mention(self, caption: str | None) -> str | None:
         """Return the name of a class that stands in a caption, or None."""
@@ -177,18 +178,17 @@ class Label:
         rows = self.embedded.read(fragment, ["uid", "fields", "caption"]).to_pylist()
         named = [self.labeller.named_by(json.loads(r["fields"]), r["caption"]) for r in rows]
         found = [
-            [told[row["uid"]]] if row["uid"] in told else self.labeller.candidates(each)
+            [told[row["uid"]]] if row["uid"] in told else self.labeller.classes(each)
             for row, each in zip(rows, named, strict=True)
         ]
         columns = {
             LABEL: pa.array([*map(only, found)], pa.int32()),
             LABEL_TEXT: pa.array([each.text for each in named], pa.string()),
             ANSWERED: pa.array([row["uid"] in told for row in rows]),
-            CANDIDATES: pa.array(found, OPTIONAL[CANDIDATES]),
-        }
-        self.step.write(fragment, pa.table(columns).select(list(self.labeller.columns)))
+        } | {name: pa.array(found, OPTIONAL[name]) for name in SEVERAL[self.labeller.labels]}
+        self.step.write(fragment, pa.table(columns))
 
 
-def only(candidates: list[int] | None) -> int | None:
-    """Return the label of a row: its only candidate, None if it has several or none."""
-    return candidates[0] if candidates and len(candidates) == 1 else None
+def only(classes: list[int] | None) -> int | None:
+    """Return the label of a row: the only class that it names, None if several or none."""
+    return classes[0] if classes and len(classes) == 1 else None

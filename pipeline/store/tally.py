@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import SHOWN_CHARS, RecipeError, did_you_mean
-from pipeline.schema import CANDIDATES, LABEL, LABEL_TEXT
+from pipeline.schema import LABEL, LABEL_TEXT, OPTIONAL
 from pipeline.store.classes import ClassEntry
 from pipeline.store.several import SEPARATOR
 from pipeline.store.workspace import Step
@@ -50,7 +50,7 @@ def several_hint(text: Iterable[str], labels: str) -> str:
         return ""
     return (
         f"; a list of names, or {SEPARATOR!r} between them, needs source.labels: candidates, "
-        "which says that one of them is right"
+        "if one of them is right, or all, if each is"
     )
 
 
@@ -64,7 +64,7 @@ class Count:
     """Those of them that hold classes."""
 
     def __call__(self, fragment: str) -> Counter[str | None]:
-        held = [name for name in (LABEL, CANDIDATES) if name in self.columns]
+        held = [name for name in (LABEL, *OPTIONAL) if name in self.columns]
         rows = self.step.read(fragment, [*held, LABEL_TEXT]).to_pylist()
         faults = self.embedded.read(fragment, ["fault"])["fault"].to_pylist()
         labelled = [

@@ -13,7 +13,7 @@ from pipeline.contract import Classes
 from pipeline.engine.local import TableRows, beside
 from pipeline.numeric.prototypes import unit
 from pipeline.schema import CANDIDATES, LABEL
-from tests.corpora import plant, tabulate, with_candidates
+from tests.corpora import plant, tabulate, with_several
 
 
 def infer(corpus, table=None, **options):
@@ -160,7 +160,7 @@ def plant_sets(num_rows=1500, size=3, *, outside=0.3, **options):
     for true, left in zip(corpus.true, is_outside, strict=True):
         others = rng.permutation(np.delete(np.arange(num_classes), true))
         sets.append(sorted([*others[: size - (not left)], *([] if left else [true])]))
-    return replace(corpus, table=with_candidates(corpus.table, sets)), is_outside, np.array(sets)
+    return replace(corpus, table=with_several(corpus.table, sets)), is_outside, np.array(sets)
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -179,9 +179,7 @@ def test_sets_without_the_true_class_are_found(size, num_classes):
 
 def test_sets_name_the_class_better_than_the_image_alone():
     corpus, _, _ = plant_sets(2000, 2, outside=0.05, spread=1.3)
-    alone = with_candidates(
-        corpus.table, [None] * 1000 + corpus.table[CANDIDATES].to_pylist()[1000:]
-    )
+    alone = with_several(corpus.table, [None] * 1000 + corpus.table[CANDIDATES].to_pylist()[1000:])
     told, untold = (infer(corpus, t)[1]["imprecise.prediction"] for t in (corpus.table, alone))
     right, bare = (np.mean(p.to_numpy()[:1000] == corpus.true[:1000]) for p in (told, untold))
 
@@ -201,7 +199,7 @@ def test_a_set_of_one_is_a_label():
     corpus = plant(600)
     sets = [[label] for label in corpus.table[LABEL].to_pylist()]
 
-    assert infer(corpus, with_candidates(corpus.table, sets))[1].equals(infer(corpus)[1])
+    assert infer(corpus, with_several(corpus.table, sets))[1].equals(infer(corpus)[1])
 
 
 @pytest.mark.parametrize("source", ["names", "probe"])
@@ -209,7 +207,7 @@ def test_scores_of_sets_do_not_depend_on_the_rows_beside_them(source):
     corpus, _, _ = plant_sets(600, 4, num_classes=24)
     sets = corpus.table[CANDIDATES].to_pylist()
     sets = [None if n % 5 == 0 else s[: n % 4 + 1] for n, s in enumerate(sets)]
-    table = with_candidates(corpus.table, sets)
+    table = with_several(corpus.table, sets)
     rows, cleaner = TableRows((table,), corpus.classes), Imprecise(source=source, width=4)
     if source == "probe":
         table = beside(table, Probe().score(Probe().fit(rows), table))

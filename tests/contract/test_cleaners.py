@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.cleaners import CLEANERS
 from pipeline.engine.local import TableRows, beside
-from tests.corpora import plant, with_candidates
+from pipeline.schema import CANDIDATES, CLAIMED
+from tests.corpora import plant, with_several
 
 pytestmark = pytest.mark.parametrize("name", CLEANERS)
 
@@ -202,11 +203,12 @@ def test_rows_without_a_label_are_scored(name):
 
 
 @pytest.mark.parametrize("is_every_row", [False, True], ids=["some rows", "every row"])
-def test_rows_with_candidates_only_are_scored(name, is_every_row):
+@pytest.mark.parametrize("held", [CANDIDATES, CLAIMED])
+def test_rows_with_several_labels_are_scored(name, is_every_row, held):
     corpus = plant(300, 4, 16)
     pair = [sorted({n, (n + 1) % 4}) for n in corpus.table["label"].to_pylist()]
     sets = [two if is_every_row or row % 3 else two[:1] for row, two in enumerate(pair)]
-    table = with_candidates(corpus.table, sets)
+    table = with_several(corpus.table, sets, held)
     corpus = type(corpus)(table, corpus.classes, corpus.fault, corpus.true)
     cleaner, table = prepare(name, corpus)
     added = cleaner.score(fit(cleaner, table, corpus), table)

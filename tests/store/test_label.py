@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RecipeError
-from pipeline.schema import CANDIDATES, MAX_CANDIDATES
+from pipeline.schema import CANDIDATES, CLAIMED, MAX_LABELS
 from pipeline.shards.find import Shard
 from pipeline.store.answers import Answers
 from pipeline.store.catalog import Catalog, Fragment
@@ -246,8 +246,8 @@ def test_where_a_row_has_one_label_only_a_list_of_one_name_is_one(run, embedded,
 def test_a_name_with_a_bar_is_a_name_where_a_row_has_one_label():
     found = labeller(entries=(ClassEntry(name="cat|dog"),))
 
-    assert found.candidates(found.named_by({"label": "cat|dog"}, None)) == [0]
-    assert found.candidates(found.named_by({"label": ["cat", "dog"]}, None)) is None
+    assert found.classes(found.named_by({"label": "cat|dog"}, None)) == [0]
+    assert found.classes(found.named_by({"label": ["cat", "dog"]}, None)) is None
 
 
 @pytest.mark.parametrize("value", [["cat"] * 10_000, "cat|" * 10_000])
@@ -261,19 +261,19 @@ def test_endless_lists_are_no_label(value):
 
 
 def test_more_classes_than_candidates_may_be_are_no_label():
-    many = tuple(ClassEntry(name=f"class {n}") for n in range(MAX_CANDIDATES + 1))
+    many = tuple(ClassEntry(name=f"class {n}") for n in range(MAX_LABELS + 1))
     found = labeller(entries=many, labels="candidates")
     names = [entry.name for entry in many]
 
-    most = found.candidates(found.named_by({"label": names[1:]}, None))
-    assert most == list(range(1, MAX_CANDIDATES + 1))
-    assert found.candidates(found.named_by({"label": names}, None)) is None
+    most = found.classes(found.named_by({"label": names[1:]}, None))
+    assert most == list(range(1, MAX_LABELS + 1))
+    assert found.classes(found.named_by({"label": names}, None)) is None
 
 
 def test_lists_are_refused_with_the_key_that_makes_them_candidates(run, embedded):
     fields = [{"label": ["cat", "lion"]}, {"label": "cat|lion"}, {"label": "cat"}]
 
-    with pytest.raises(RecipeError, match=r"'cat\|lion'; .* source.labels: candidates, which says"):
+    with pytest.raises(RecipeError, match=r"'cat\|lion'; .* source.labels: candidates, if"):
         labels(run, embedded, fields)
     found = labels(run, embedded, fields, labels="candidates")
     assert [row[CANDIDATES] for row in found] == [[0, 3], [0, 3], [0]]
@@ -297,13 +297,24 @@ def test_an_answer_is_the_only_candidate(run, embedded):
 
 def test_the_step_of_single_labels_keeps_its_name(run, embedded):
     step, catalog = embedded([{"label": "cat"}])
-    one, several = (
-        label_step(run, catalog, step, labeller(labels=labels)) for labels in ("one", "candidates")
+    one, *several = (
+        label_step(run, catalog, step, labeller(labels=labels)).key
+        for labels in ("one", "candidates", "all")
     )
     config = ["auto", [(entry.name, entry.synonyms) for entry in ENTRIES], ""]
 
-    assert one.key == run.workspace.step("label", config, [step]).key
-    assert one.key != several.key
+    assert one == run.workspace.step("label", config, [step]).key
+    assert len({one, *several}) == 3
+
+
+def test_labels_that_are_all_claimed_stand_in_a_column_of_their_own(run, embedded):
+    fields = [{"label": "cat|lion|dog"}, {"label": ["lion"]}, {"label": []}]
+
+    assert labels(run, embedded, fields, labels="all") == [
+        {"label": None, "label.text": "cat|lion|dog", "label.answered": False, CLAIMED: [0, 3]},
+        {"label": 3, "label.text": "lion", "label.answered": False, CLAIMED: [3]},
+        {"label": None, "label.text": None, "label.answered": False, CLAIMED: None},
+    ]
 
 
 @pytest.mark.parametrize("value", ["\ud800", ["\ud800", "cat"]])
