@@ -13,7 +13,7 @@ from pipeline.errors import RecipeError
 from pipeline.night import Tonight, nightly
 from pipeline.recipe import parse_recipe
 from pipeline.store import garbage
-from pipeline.store.garbage import Waste
+from pipeline.store.garbage import Scattered, Waste
 from pipeline.store.generations import announce
 from pipeline.store.lease import hold
 from pipeline.store.nights import Night, Nights, every, published
@@ -85,8 +85,10 @@ def roll_back(
     return tuple(later)
 
 
-def collect(workspace: str, output: str, track: Track) -> list[Waste]:
-    """Delete what no night needs any more, and return it; no night may run meanwhile.
+def collect(workspace: str, output: str, track: Track) -> tuple[list[Waste], list[Scattered]]:
+    """Delete what no night needs any more, compact the steps of earlier ones; return both.
+
+    No night may run meanwhile.
 
     Raises
     ------
@@ -99,7 +101,11 @@ def collect(workspace: str, output: str, track: Track) -> list[Waste]:
         for waste in found:
             fence.check()
             waste.remove()
-    return found
+        spread = garbage.scattered(workspace)
+        for files in spread:
+            fence.check()
+            files.compact()
+    return found, spread
 
 
 @contextmanager

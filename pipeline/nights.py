@@ -135,9 +135,12 @@ def gc(
     *,
     delete: Annotated[bool, typer.Option("--delete", help="Do it; else only tell.")] = False,
 ) -> None:
-    """Tell what no night needs any more, and with --delete delete it."""
-    found = amend.collect(workspace, output, track()) if delete else garbage.find(workspace, output)
-    show_nights.waste(console, found, is_deleted=delete)
+    """Tell what no night needs any more and what can be compacted; with --delete do it."""
+    if delete:
+        found, spread = amend.collect(workspace, output, track())
+    else:
+        found, spread = garbage.find(workspace, output), garbage.scattered(workspace)
+    show_nights.waste(console, found, spread, is_done=delete)
 
 
 COMMANDS = (nightly, nights, publish, discard, rollback, diff, gc)

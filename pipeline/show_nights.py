@@ -9,7 +9,7 @@ from pipeline import show
 from pipeline.night import Tonight
 from pipeline.report.text import visible
 from pipeline.schema import ACTIONS
-from pipeline.store.garbage import Waste
+from pipeline.store.garbage import Scattered, Waste
 from pipeline.store.nights import Night
 
 
@@ -42,14 +42,22 @@ def listed(console: Console, nights: Sequence[Night], workspace: str) -> None:
             say(console, f"{night.name}: {len(night.repeated):,} shards were taken before")
 
 
-def waste(console: Console, found: Sequence[Waste], *, is_deleted: bool) -> None:
-    """Print what can be deleted, or was."""
+def waste(
+    console: Console, found: Sequence[Waste], spread: Sequence[Scattered], *, is_done: bool
+) -> None:
+    """Print what can be deleted and compacted, or was."""
     for each in found:
         size = f"{each.num_bytes / 1e6:,.1f} MB, {each.num_files:,} files"
         say(console, f"{visible(each.uri)}: {size}, {each.why}")
-    total = sum(each.num_bytes for each in found) / 1e6
-    verb = "deleted" if is_deleted else "can be deleted with --delete"
-    say(console, f"{len(found):,} folders, {total:,.1f} MB {verb}")
+    for part in spread:
+        told = f"{len(part.fragments):,} files of night {part.night}"
+        say(console, f"{visible(part.step)}: {told} into one")
+    total, num_files = sum(w.num_bytes for w in found) / 1e6, sum(len(p.fragments) for p in spread)
+    verbs = ("deleted", "compacted") if is_done else ("to delete", "to compact; --delete does it")
+    say(
+        console,
+        f"{len(found):,} folders, {total:,.1f} MB {verbs[0]}; {num_files:,} files {verbs[1]}",
+    )
 
 
 def say(console: Console, line: str) -> None:

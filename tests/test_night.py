@@ -443,7 +443,7 @@ def test_what_no_night_needs_is_told_first_and_then_deleted(place):
     amend.discard(place.workspace, place.output, place.track, name="c", because="bad")
 
     told = garbage.find(place.workspace, place.output)
-    found = amend.collect(place.workspace, place.output, place.track)
+    found, _ = amend.collect(place.workspace, place.output, place.track)
 
     assert found == told
     assert f"{place.output}/c" in {waste.uri for waste in found}
@@ -478,3 +478,21 @@ def test_tiers_are_sources_of_their_own(place):
     tables = [ds.dataset(str(path)).to_table(columns=["__key__"]) for path in paths]
     keys = [key for table in tables for key in table["__key__"].to_pylist()]
     assert len(keys) == len(set(keys)) == counts["keep"] + counts["relabel"]
+
+
+def test_steps_of_earlier_nights_are_compacted_and_read_as_before(place):
+    for number, name in enumerate("abcd"):
+        place.arrive(number)
+        place.night(name)
+    before = [file for file in Path(place.workspace, "steps").rglob("*") if file.is_file()]
+
+    _, spread = amend.collect(place.workspace, place.output, place.track)
+
+    assert {part.night for part in spread} == {"a", "b"}
+    after = [file for file in Path(place.workspace, "steps").rglob("*") if file.is_file()]
+    assert len(after) < len(before)
+    assert not garbage.scattered(place.workspace)
+    made = place.night("e", rescore="scores")
+    assert made.outcome.summary.rows == 4 * ROWS
+    embedded = next(t for t in made.outcome.timings if t.name == "embed")
+    assert embedded.rows == 4 * ROWS

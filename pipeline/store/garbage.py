@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pipeline.shards import files
 from pipeline.shards.fields import parse_object
 from pipeline.shards.listing import list_folder, list_stats
+from pipeline.store.bundle import bundle
 from pipeline.store.nights import TOTALS, Night, Nights, learned, published
 from pipeline.store.workspace import Workspace
 
@@ -67,6 +68,39 @@ def noted(workspace: str, ended: set[str]) -> Iterator[str]:
     notes = [uri for uri in files.list_files(folder) if uri.rsplit("/", 2)[-2] not in ended]
     for data in files.read_many(notes):
         yield str((parse_object(data or b"") or {}).get("uri", ""))
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """Files of one step of a night that may become one."""
+
+    step: str
+    """URI of its folder."""
+    night: str
+    fragments: tuple[str, ...]
+
+    def compact(self) -> None:
+        """Put them into bundles."""
+        bundle(self.step, self.fragments)
+
+
+def scattered(workspace: str) -> list[Scattered]:
+    """Return the steps of earlier nights that lie in many files.
+
+    The last nights are left as they are: they may yet be taken back and curated anew.
+    """
+    place = Workspace(workspace)
+    found: list[Scattered] = []
+    listed: dict[str, set[str]] = {}
+    for night in learned(Nights(place).all())[:-KEPT_TOTALS]:
+        for kept in (*night.steps, *([night.decided] if night.decided else [])):
+            uri = place.named(kept.name).uri
+            if uri not in listed:
+                listed[uri] = {name.rpartition("/")[2] for name in files.list_files(uri)}
+            mine = tuple(f for f in night.fragments if f"{f}.parquet" in listed[uri])
+            if len(mine) > 1:
+                found.append(Scattered(uri, night.name, mine))
+    return found
 
 
 def totals(workspace: str, nights: Sequence[Night]) -> Iterator[tuple[str, str]]:

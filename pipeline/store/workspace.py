@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.errors import SchemaError
+from pipeline.errors import SchemaError, ShardError
 from pipeline.schema import FORMAT_VERSION
 from pipeline.shards import files
 from pipeline.store import journal, states
+from pipeline.store.bundle import bundled, bundles, forget
 
 HEADING = b"winnow.heading"
 """Key of the hash of a table's schema and size, in its file."""
@@ -38,7 +39,10 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One step's files: `<fragment>.parquet`, whose existence is the commit record."""
+    """One step's files: `<fragment>.parquet`, whose existence is the commit record.
+
+    Those of earlier nights may be compacted into bundles.
+    """
 
     uri: str
     key: str
@@ -54,8 +58,9 @@ class Step:
 
     def done(self) -> set[str]:
         """Return the names of the fragments that are committed."""
-        names = (uri.rsplit("/", 1)[-1] for uri in files.list_files(self.uri))
-        return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet")}
+        found = files.list_files(self.uri)
+        names = (uri.rsplit("/", 1)[-1] for uri in found if uri.endswith(".parquet"))
+        return {name.removesuffix(".parquet") for name in names} | bundled(found)
 
     def write(self, fragment: str, table: pa.Table) -> None:
         """Commit a fragment: it appears whole, under its final name, or not at all.
@@ -77,8 +82,17 @@ class Step:
         SchemaError
             If its file is damaged, or is another one's.
         """
-        table = from_parquet(self.path(fragment), columns)
-        check_rows(self.path(fragment), fragment, table)
+        path = self.path(fragment)
+        bundle = bundles(self.uri).read(fragment)
+        try:
+            table = from_parquet(path, columns, bundle)
+        except ShardError:  # it may have been bundled since this process has looked
+            forget()
+            bundle = bundles(self.uri).read(fragment)
+            if bundle is None:
+                raise
+            table = from_parquet(path, columns, bundle)
+        check_rows(path, fragment, table)
         return table
 
 
@@ -185,8 +199,19 @@ def heading(schema: pa.Schema, num_rows: int) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest().encode()
 
 
-def from_parquet(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
+def from_parquet(
+    uri: str, columns: Sequence[str] | None = None, data: bytes | None = None
+) -> pa.Table:
     """Return columns of a Parquet file of the workspace.
+
+    Parameters
+    ----------
+    uri
+        The file.
+    columns
+        Their names; None = all.
+    data
+        What is in the file, where it lies elsewhere.
 
     Raises
     ------
@@ -196,7 +221,7 @@ def from_parquet(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         # not `read_table`: it takes twice as long to open a small file
         with (
-            files.open_read(uri) as source,
+            files.open_read(uri) if data is None else io.BytesIO(data) as source,
             pq.ParquetFile(source, page_checksum_verification=True) as file,
         ):
             schema, num_rows = file.schema_arrow, file.metadata.num_rows
