@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.schema import is_score
+from pipeline.schema import SEPARATOR, is_score
 
+SEVERAL: Final = "several labels"
 NUM_BINS: Final = 50
 """Bins of a histogram of scores over [0, 1]; the last one is closed on both sides."""
 
@@ -19,6 +20,23 @@ def counts(table: pa.Table, *columns: str) -> Counter[Any]:
     groups = table.group_by(list(columns), use_threads=False).aggregate([([], "count_all")])
     values = zip(*(groups[column].to_pylist() for column in columns), strict=True)
     return Counter(dict(zip(values, groups["count_all"].to_pylist(), strict=True)))
+
+
+def by_class(table: pa.Table) -> pa.Table:
+    """Return a ledger table that calls every label that is several `SEVERAL`.
+
+    Sets of labels are as many as the rows, and no sum over a corpus could hold them. A class with
+    a `SEPARATOR` in its name goes with them.
+
+    Examples
+    --------
+    >>> by_class(pa.table({"label": ["cat", "cat|dog", None]}))["label"].to_pylist()
+    ['cat', 'several labels', None]
+    """
+    label = table["label"].cast(pa.string())
+    is_several = pc.fill_null(pc.match_substring(label, SEPARATOR), fill_value=False)
+    place = table.column_names.index("label")
+    return table.set_column(place, "label", pc.if_else(is_several, SEVERAL, label))
 
 
 def exploded(table: pa.Table) -> pa.Table:

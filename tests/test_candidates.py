@@ -9,6 +9,7 @@ import pytest
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine
 from pipeline.errors import RecipeError
+from pipeline.ledger import SEVERAL
 from pipeline.plan import plan
 from pipeline.recipe import parse_recipe
 from pipeline.schema import IMAGE
@@ -130,3 +131,11 @@ def test_rows_with_a_wrong_one_of_their_labels_are_dropped_and_it_is_named(crawl
     assert np.mean([one != name for one, name in zip(worst[right], true[right], strict=True)]) > 0.9
     dropped = [row["action"] == "drop" for row in ledger]
     assert dropped == [row["tags.label"] >= 0.5 for row in ledger]
+
+
+@pytest.mark.parametrize("labels", ["candidates", "all"])
+def test_the_summary_of_a_run_does_not_hold_every_set(crawl, tmp_path, track, labels):
+    recipe = recipe_of(crawl[0], labels, cleaners=[], policy={"name": "none", "rules": []})
+    outcome = curate(recipe, str(tmp_path / "w"), str(tmp_path / "o"), LocalEngine(), track)
+
+    assert {label for label, _ in outcome.summary.classes} == {SEVERAL}

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.ledger import bins, counts, exploded, scores, text_values
+from pipeline.ledger import bins, by_class, counts, exploded, scores, text_values
 
 NUM_CLASS_BINS: Final = 5
 """Bins of the scores of one class: a class has few rows in a night."""
@@ -21,7 +21,7 @@ def count(
 ) -> dict[str, Counter[Any]]:
     """Return for each of `cells.KINDS` the rows by the values of its keys; see `Profile.of`."""
     known = None if classes is None else {None, *classes}
-    labels = counts(table, "label", "action")
+    labels = counts(by_class(table), "label", "action")
     return {
         "action": counts(table, "action"),
         "label": _where(labels, known, is_in=True),

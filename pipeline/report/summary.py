@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.ledger import NUM_BINS, bins, counts, exploded, scores, text_values
+from pipeline.ledger import NUM_BINS, bins, by_class, counts, exploded, scores, text_values
 from pipeline.report.agreement import Overlap, Overlaps, overlaps
 from pipeline.report.deciding import Thresholds
 from pipeline.report.gallery import SIZES, Entry, Name, galleries, merged
@@ -70,11 +70,11 @@ class Summary:
         pairs = exploded(table)
         return cls(
             actions=Counter({action: num for (action,), num in counts(table, "action").items()}),
-            classes=counts(table, "label", "action"),
+            classes=counts(by_class(table), "label", "action"),
             reasons=counts(pairs, "reason", "action"),
             only=counts(pairs.filter(pc.equal(pairs["num"], 1)), "reason", "action"),
             relabels=counts(
-                table.filter(pc.equal(table["action"], "relabel")), "label", "new_label"
+                by_class(table.filter(pc.equal(table["action"], "relabel"))), "label", "new_label"
             ),
             histograms=_histograms(table),
             overlaps=overlaps(table),

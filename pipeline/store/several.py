@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-SEPARATOR = "|"
+from pipeline.schema import SEPARATOR
+
 MAX_NAMES = 1_000
 """A longer list is no set of labels: nothing of it is looked up, and its text is cut."""
 

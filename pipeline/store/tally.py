@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import SHOWN_CHARS, RecipeError, did_you_mean
-from pipeline.schema import LABEL, LABEL_TEXT, OPTIONAL
+from pipeline.schema import LABEL, LABEL_TEXT, OPTIONAL, SEPARATOR
 from pipeline.store.classes import ClassEntry
-from pipeline.store.several import SEPARATOR
 from pipeline.store.workspace import Step
 
 COMMON = 100

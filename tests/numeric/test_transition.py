@@ -229,3 +229,24 @@ def test_padding_of_sets_changes_nothing():
     top = clue_of(share, wide).top
     assert (clue_of(share, wide).share[:, 12:] == 0).all()
     assert top.shape == (500, 15)
+
+
+def test_a_set_tells_an_image_of_no_class_the_less_the_larger_it_is():
+    share, given = np.array([[0.6, 0.3, 0.1]] * 3), np.array([[0, -1], [0, 2], [-1, -1]])
+    matrix, foreign = noisy(3, 0.3), np.full(BINS, 0.2)
+    fitted = Transition(np.arange(9), matrix.ravel(), np.zeros(3), np.ones(3), foreign)
+    member, alien = fitted.posterior(
+        Clue(np.array([[0, 1, 2]] * 3), share, given, np.zeros(3, int))
+    )
+
+    for row, labels in enumerate([(0,), (0, 2), (0, 1, 2)]):
+        joint, other = 0.8 * share[row] * matrix[:, labels].sum(axis=1), 0.2 * len(labels) / 3
+        np.testing.assert_allclose(alien[row], other / (joint.sum() + other))
+        np.testing.assert_allclose(member[row], joint / (joint.sum() + other))
+
+
+def test_the_labels_of_a_set_share_its_row_where_confusions_are_kept():
+    top, share = np.zeros((4, 1), int), np.ones((4, 1))
+    given = np.array([[1, 2, 3], [1, 2, 3], [4, -1, -1], [5, -1, -1]])
+
+    assert kept_cells(top, share, given, 6, 3).tolist()[:4] == [0, 4, 5, 7]
