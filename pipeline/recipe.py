@@ -15,7 +15,7 @@ from pipeline.drift.gates import Gates, MaxDrift, Range
 from pipeline.embed.spec import EncoderSpec
 from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.policy.presets import PRESETS
-from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
+from pipeline.policy.rules import Choose, Drop, DropEmpty, Policy, Relabel
 from pipeline.schema import ANSWERED, EARLY, IMAGE, LABEL, OPTIONAL, SAMPLE, TEXT
 from pipeline.settings import build_cleaner, override, settings_of
 from pipeline.store.order import PackSpec
@@ -191,7 +191,7 @@ def complaint(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         owners = {
             "source": (SourceSpec,),
-            "policy": (Policy, Drop, DropEmpty, Relabel),
+            "policy": (Policy, Choose, Drop, DropEmpty, Relabel),
             "gates": (Gates, MaxDrift, Range),
         }
         kinds = owners.get(str(item["loc"][0]), (Recipe,)) if len(item["loc"]) > 1 else (Recipe,)

@@ -139,3 +139,22 @@ def test_the_summary_of_a_run_does_not_hold_every_set(crawl, tmp_path, track, la
     outcome = curate(recipe, str(tmp_path / "w"), str(tmp_path / "o"), LocalEngine(), track)
 
     assert {label for label, _ in outcome.summary.classes} == {SEVERAL}
+
+
+def test_a_row_with_candidates_gets_the_one_that_is_sure(crawl, tmp_path, track):
+    folder, true, _ = crawl
+    rule = {
+        "rule": "choose",
+        "prediction": "imprecise.prediction",
+        "confidence": "imprecise.confidence",
+        "sure": 0.9,
+    }
+    policy = {"name": "sets", "rules": [*RULES, rule]}
+    ledger = ledger_of(recipe_of(folder, "candidates", policy=policy), tmp_path, track)
+    named = [row for row in ledger if "several-labels" in row["reasons"]]
+
+    assert len(named) > 0.9 * ROWS
+    assert {row["action"] for row in named} == {"relabel"}
+    assert np.mean([row["new_label"] == true[row["row"]] for row in named]) > 0.98
+    left = [row for row in ledger[OUTSIDE:] if "several-labels" not in row["reasons"]]
+    assert all(row["imprecise.confidence"] < 0.9 for row in left)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.policy.rules import Policy, Relabel, flag, numbers
+from pipeline.policy.rules import Choose, Policy, Relabel, flag, numbers
 from pipeline.schema import ANSWERED, LABEL, LEDGER
 
 
@@ -20,7 +20,7 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
         doubts the label of a row that was answered.
     table
         All rows of the fragment, unreadable ones included: `uid, key, shard, row, extension,
-        caption, fault, label, label.text, label.answered` and the score columns.
+        caption, fault, label, label.text, label.candidates, label.answered` and the score columns.
     class_names
         `k` names that labels index.
 
@@ -38,7 +38,7 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
             fires = fires & ~flag(table, ANSWERED)
         for i in np.flatnonzero(fires):
             reasons[i].append(rule.reason)
-        if isinstance(rule, Relabel):
+        if isinstance(rule, Choose | Relabel):
             fires &= ~relabel(rule, table, fires, new_label)
         dropped |= fires
     action = np.where(dropped, "drop", np.where(new_label >= 0, "relabel", "keep")).astype(object)
@@ -68,7 +68,7 @@ def decide(policy: Policy, table: pa.Table, class_names: Sequence[str]) -> pa.Ta
 
 
 def relabel(
-    rule: Relabel, table: pa.Table, fires: NDArray[np.bool_], new_label: NDArray[np.int64]
+    rule: Choose | Relabel, table: pa.Table, fires: NDArray[np.bool_], new_label: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Write the prediction into `new_label` where the rule fires and is sure; return where."""
     prediction = numbers(table, rule.prediction, -1).astype(int)

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.schema import CANDIDATES
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -73,6 +75,36 @@ class Relabel(BaseModel):
         return at_least(table, self.confidence, self.sure)
 
 
+class Choose(BaseModel):
+    """Gives a row with several candidates the predicted one where that is sure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["choose"] = "choose"
+    reason: str = "several-labels"
+    prediction: str
+    """Column with the index of the class to give."""
+    confidence: str
+    """Column with the probability of that class."""
+    sure: Share
+    """Least confidence of the label; below it the row is left as it is."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the rule needs."""
+        return (self.prediction, self.confidence)
+
+    def fires(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return which rows of `table` the rule is about."""
+        is_several = pc.list_value_length(table[CANDIDATES]).fill_null(0).to_numpy() > 1
+        is_known = numbers(table, self.prediction, -1) >= 0
+        return np.asarray(is_several & is_known & self.is_sure(table))
+
+    def is_sure(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return which rows have a prediction that may become their label."""
+        return at_least(table, self.confidence, self.sure)
+
+
 class DropEmpty(BaseModel):
     """Drops a row whose caption has no words; a corpus without captions is left alone."""
 
@@ -92,7 +124,7 @@ class DropEmpty(BaseModel):
         return np.asarray(blank.fill_null(fill_value=False).to_numpy(), dtype=bool)
 
 
-Rule = Annotated[Drop | DropEmpty | Relabel, Field(discriminator="rule")]
+Rule = Annotated[Choose | Drop | DropEmpty | Relabel, Field(discriminator="rule")]
 
 
 class Policy(BaseModel):
@@ -118,7 +150,7 @@ class Policy(BaseModel):
         """The thresholds on each score column, with the reason each stands for."""
         found: dict[str, list[tuple[str, float]]] = {}
         for rule in self.rules:
-            if not isinstance(rule, DropEmpty):
+            if isinstance(rule, Drop | Relabel):
                 found.setdefault(rule.column, []).append((rule.reason, rule.above))
         return found
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.policy.decide import decide
 from pipeline.policy.rules import Policy
 from pipeline.report.summary import Summary, merge
-from pipeline.schema import ANSWERED, LABEL, LABEL_TEXT
+from pipeline.schema import ANSWERED, CANDIDATES, LABEL, LABEL_TEXT
 from pipeline.store.attach import Attached
 from pipeline.store.place import EMITTED
 from pipeline.store.rows import GROUP, StoredRows, in_order
@@ -19,7 +19,7 @@ from pipeline.store.workspace import Readable, Step, num_promised
 
 INPUT = (
     *("uid", "key", "shard", "row", "extension", "caption", "fault"),
-    *(LABEL, LABEL_TEXT, ANSWERED),
+    *(LABEL, LABEL_TEXT, CANDIDATES, ANSWERED),
 )
 """What a decision needs beside the scores."""
 

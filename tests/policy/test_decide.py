@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.policy.decide import decide
-from pipeline.policy.rules import Drop, DropEmpty, Policy, Relabel
-from pipeline.schema import LEDGER
+from pipeline.policy.rules import Choose, Drop, DropEmpty, Policy, Relabel
+from pipeline.schema import CANDIDATES, LEDGER, OPTIONAL
 
 NAMES = ("cat", "dog", "cow")
 FAR = Drop(reason="far", column="m.outlier", above=0.5)
@@ -31,6 +31,7 @@ ROW = {
     "label": 0,
     "label.text": "Cat",
     "label.answered": False,
+    CANDIDATES: None,
     "m.outlier": 0.0,
     "m.caption": 0.0,
     "m.label": 0.0,
@@ -45,6 +46,7 @@ TYPES = {
     "m.prediction": pa.int32(),
     "m.protected": pa.bool_(),
     "label.answered": pa.bool_(),
+    **OPTIONAL,
 }
 SCHEMA = pa.schema(
     [
@@ -256,3 +258,33 @@ def test_scores_are_not_touched():
     found = ledger({"m.outlier": 0.9, "fault": "empty-image"}, {"m.outlier": None})
 
     assert found["m.outlier"].to_pylist() == [np.float32(0.9), None]
+
+
+NAMED = Choose(prediction="m.prediction", confidence="m.confidence", sure=0.8)
+SEVERAL = {"label": None, "label.text": "cat|dog", CANDIDATES: [0, 1], "m.label": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "action", "new_label"),
+    [
+        ({}, "relabel", "dog"),
+        ({"m.confidence": 0.7}, "keep", None),
+        ({"m.confidence": None}, "keep", None),
+        ({"m.prediction": None}, "keep", None),
+        ({CANDIDATES: [0], "label": 0}, "keep", None),
+        ({CANDIDATES: None, "label": 0}, "keep", None),
+        ({"m.outlier": 0.9}, "drop", None),
+        ({"m.label": 0.9}, "relabel", "dog"),
+        ({"fault": "empty-image"}, "quarantine", None),
+    ],
+)
+def test_one_of_several_candidates_is_chosen_where_it_is_sure(changes, action, new_label):
+    row = decided(SEVERAL | changes, rules=(FAR, WRONG, NAMED))
+
+    assert (row["action"], row["new_label"]) == (action, new_label)
+
+
+def test_a_row_that_is_unsure_about_its_candidates_is_not_dropped_for_it():
+    row = decided(SEVERAL | {"m.confidence": 0.0}, rules=(NAMED,))
+
+    assert (row["action"], row["reasons"], row["label"]) == ("keep", [], "cat|dog")
