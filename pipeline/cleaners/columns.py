@@ -47,13 +47,13 @@ def labels(batch: pa.Table) -> NDArray[np.int64]:
     return batch[LABEL].fill_null(-1).to_numpy().astype(np.int64)
 
 
-def several_labels(batch: pa.Table, column: str) -> NDArray[np.int64]:
+def several(batch: pa.Table, column: str) -> NDArray[np.int64]:
     """Return `(n, s)` labels, padded with -1: those of a column of lists, or the label alone."""
-    several = batch[column].combine_chunks()
-    count = pc.list_value_length(several).fill_null(0).to_numpy()
+    held = batch[column].combine_chunks()
+    count = pc.list_value_length(held).fill_null(0).to_numpy()
     given = np.full((len(batch), max(int(count.max(initial=0)), 1)), -1, np.int64)
     given[:, 0] = labels(batch)
-    given[np.arange(given.shape[1]) < count[:, None]] = several.flatten().to_numpy()
+    given[np.arange(given.shape[1]) < count[:, None]] = held.flatten().to_numpy()
     return given
 
 

@@ -21,15 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.cleaners.columns import (
-    hashes,
-    keys,
-    lists,
-    score,
-    score_schema,
-    several_labels,
-    vectors,
-)
+from pipeline.cleaners.columns import hashes, keys, lists, score, score_schema, several, vectors
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.clues import Clue, completed, kept_cells, listed
@@ -139,7 +131,7 @@ class Imprecise:
 
     def _survey(self, batch: pa.Table) -> Survey:
         image, present = vectors(batch, IMAGE)
-        given = widened(several_labels(batch, CANDIDATES), MAX_LABELS, -1)
+        given = widened(several(batch, CANDIDATES), MAX_LABELS, -1)
         known = present & (given[:, 0] >= 0)
         column: Columns = {"image": image[known].astype(np.float16), "given": given[known]}
         name = hashes(batch)[known], keys(batch)[known]
@@ -147,7 +139,7 @@ class Imprecise:
         return Survey(total, int(present.sum()), Bottom.of(self.sample_rows, *name, column))
 
     def _gather(self, nearest: Nearest, batch: pa.Table) -> Bottom:
-        given = several_labels(batch, CANDIDATES)
+        given = several(batch, CANDIDATES)
         top, share, fit, present = self._soft(nearest, batch, given)
         known = present & (given[:, 0] >= 0)
         column: Columns = {
@@ -179,7 +171,7 @@ class Imprecise:
         return top, share, share.max(axis=1, initial=0.0), share.sum(axis=1) > 0
 
     def _clue(self, state: Inferred, batch: pa.Table) -> tuple[Clue, NDArray[np.bool_]]:
-        given = several_labels(batch, CANDIDATES)
+        given = several(batch, CANDIDATES)
         top, share, fit, present = self._soft(state.nearest, batch, given)
         place = np.searchsorted(state.edge, fit, side="right")
         return Clue(top, share, given, place), present

@@ -16,15 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.cleaners.columns import (
-    folds,
-    hashes,
-    keys,
-    score,
-    score_schema,
-    several_labels,
-    vectors,
-)
+from pipeline.cleaners.columns import folds, hashes, keys, score, score_schema, several, vectors
 from pipeline.contract import Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.given import narrowed, widened
@@ -102,7 +94,7 @@ class Tags:
 
     def _survey(self, num_tags: int, batch: pa.Table) -> Survey:
         image, present = vectors(batch, IMAGE)
-        given = widened(several_labels(batch, CLAIMED).astype(np.int32), MAX_LABELS, -1)
+        given = widened(several(batch, CLAIMED).astype(np.int32), MAX_LABELS, -1)
         given = np.where(present[:, None], given, -1)
         known, fold = given[:, 0] >= 0, folds(batch, self.folds)
         moments = TagMoments.of(image, given, fold, (self.folds, num_tags))
@@ -112,7 +104,7 @@ class Tags:
 
     def score(self, state: Tagged, batch: pa.Table) -> pa.Table:
         image, present = vectors(batch, IMAGE)
-        given = several_labels(batch, CLAIMED)
+        given = several(batch, CLAIMED)
         evidence = state.lda.evidence(image, folds(batch, self.folds))
         wrong = state.noise.wrong(evidence, given)
         judged = present & (given[:, 0] >= 0) & state.is_fitted

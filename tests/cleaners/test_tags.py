@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 
-from pipeline.cleaners.columns import several_labels
+from pipeline.cleaners.columns import several
 from pipeline.cleaners.tags import Tags
 from pipeline.contract import Classes
 from pipeline.engine.local import TableRows
@@ -43,7 +43,7 @@ def judge(rows):
     state = cleaner.fit(TableRows((table.slice(0, 400), table.slice(400)), rows.classes))
     image = np.stack(table[IMAGE].to_numpy(zero_copy_only=False)).astype(np.float32)
     fold = (table["image_hash"].to_numpy() % np.uint64(5)).astype(int)
-    given = several_labels(table, CLAIMED)
+    given = several(table, CLAIMED)
     wrong = state.noise.wrong(state.lda.evidence(image, fold), given)
     return state, cleaner.score(state, table), wrong[given >= 0]
 
