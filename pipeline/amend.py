@@ -15,8 +15,9 @@ from pipeline.recipe import parse_recipe
 from pipeline.store import garbage
 from pipeline.store.garbage import Scattered, Waste
 from pipeline.store.generations import announce
+from pipeline.store.history import every, published
 from pipeline.store.lease import hold
-from pipeline.store.nights import Night, Nights, every, published
+from pipeline.store.nights import Night, Nights
 from pipeline.store.run import Run, Track
 from pipeline.store.workspace import Workspace
 

@@ -25,9 +25,10 @@ from pipeline.store.budget import check_summary
 from pipeline.store.classes import embed_classes
 from pipeline.store.clean import clean
 from pipeline.store.fence import Fence, FencedEngine
+from pipeline.store.history import after, require_same_space, space_of
 from pipeline.store.label import Labeller, label_step
 from pipeline.store.lease import LEASE_S, hold
-from pipeline.store.nights import Night, after, require_same_space, space_of
+from pipeline.store.nights import Night
 from pipeline.store.packing import pack_tiers, shard_sizes
 from pipeline.store.pages import write_report
 from pipeline.store.patchwork import stitched

@@ -18,9 +18,10 @@ from pipeline.shards import files
 from pipeline.shards.manifest import REPORT
 from pipeline.store.fence import Fence
 from pipeline.store.generations import announce, place_of
+from pipeline.store.history import learned, published
 from pipeline.store.label import Labeller
 from pipeline.store.lease import LEASE_S, hold
-from pipeline.store.nights import Kept, Night, Nights, Replaces, learned, published, require_name
+from pipeline.store.nights import Kept, Night, Nights, Replaces, require_name
 from pipeline.store.pages import write_report
 from pipeline.store.profiles import look, profile
 from pipeline.store.publish import claimable

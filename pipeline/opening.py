@@ -6,8 +6,9 @@ from pipeline.corpus import Corpus
 from pipeline.errors import RecipeError, ShardError
 from pipeline.shards import files
 from pipeline.shards.find import Shard
+from pipeline.store.history import learned
 from pipeline.store.news import news, taken
-from pipeline.store.nights import Night, Nights, Taken, learned
+from pipeline.store.nights import Night, Nights, Taken
 from pipeline.store.run import Run
 
 RESUMED = ("open", "held", "withdrawn")

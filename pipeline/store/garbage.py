@@ -12,7 +12,8 @@ from pipeline.shards import files
 from pipeline.shards.fields import parse_object
 from pipeline.shards.listing import list_folder, list_stats
 from pipeline.store.bundle import bundle
-from pipeline.store.nights import TOTALS, Night, Nights, learned, published
+from pipeline.store.history import TOTALS, learned, published
+from pipeline.store.nights import Night, Nights
 from pipeline.store.workspace import Workspace
 
 KEPT_TOTALS = 2

@@ -4,7 +4,8 @@ import pytest
 
 from jobs.fuzz.texts import NIGHTS
 from pipeline.errors import RecipeError, SchemaError
-from pipeline.store.nights import Night, Nights, every, learned, parse, published, require_name
+from pipeline.store.history import every, learned, published
+from pipeline.store.nights import Night, Nights, parse, require_name
 
 WHOLE = json.loads(NIGHTS[0])
 
