@@ -43,8 +43,6 @@ app = typer.Typer(
 )
 console = Terminal()
 app.command(context_settings={"allow_extra_args": True})(submit)
-for about_nights in nights.COMMANDS:
-    app.command()(about_nights)
 
 
 @app.command()
@@ -125,6 +123,10 @@ def check(
     checked = check_output(output, workers, world_size)
     show.checked(console, checked)
     raise typer.Exit(0 if checked.is_sound else 1)
+
+
+for about_nights in nights.COMMANDS:
+    app.command()(about_nights)
 
 
 def demo_recipe() -> Recipe:
