@@ -131,6 +131,11 @@ class Merging(Protocol):
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Folds = Annotated[int, Field(ge=2)]
 Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
 
 

@@ -1,4 +1,4 @@
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -395,3 +395,18 @@ def test_the_default_recipe_is_valid():
 def test_a_setting_out_of_its_range_is_refused(cleaner, complaint):
     with pytest.raises(RecipeError, match=f"(?s){complaint}"):
         parse_recipe({"cleaners": ["match", "probe", cleaner]})
+
+
+NUMBERS = [
+    (name, field.name)
+    for name, cleaner in CLEANERS.items()
+    for field in fields(cleaner)
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+]
+
+
+@pytest.mark.parametrize(("cleaner", "setting"), NUMBERS)
+@pytest.mark.parametrize("value", [-1e9, float("nan"), float("-inf")])
+def test_a_number_that_no_cleaner_can_work_with_is_refused(cleaner, setting, value):
+    with pytest.raises(RecipeError, match=rf"cleaners.*{setting}"):
+        parse_recipe({"cleaners": [{cleaner: {setting: value}}]})

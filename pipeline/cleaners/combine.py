@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from pipeline.cleaners.columns import numbers, score, score_schema
-from pipeline.contract import Rows
+from pipeline.contract import Count, Rows
 from pipeline.numeric.histogram import Histogram
 from pipeline.numeric.latent import Latent, fit_latent
 from pipeline.numeric.patterns import Patterns
@@ -83,7 +83,7 @@ class Combine:
 
     scores: tuple[str, ...] = ("match.label", "probe.label", "imprecise.label", "vote.label")
     """Columns of suspicion to combine; three or more calibrate one another."""
-    max_patterns: int = 50_000
+    max_patterns: Count = 50_000
     """Combinations of bins kept; of more a random share."""
 
     @property

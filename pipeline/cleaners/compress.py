@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Rows
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
@@ -70,15 +70,15 @@ class Compress:
         ("loss", pa.float32(), "rank of the loss in its class; above 1/2 the class's wrong share"),
     )
 
-    sample_rows: int = 20_000
+    sample_rows: Count = 20_000
     """Rows that the heads are trained on at most."""
-    rounds: int = 2
+    rounds: Count = 2
     """How often the heads leave out what the other one finds wrong."""
-    steps: int = 50
+    steps: Count = 50
     """Steps of L-BFGS of a head."""
-    penalty: float = 10.0
+    penalty: Amount = 10.0
     """Weight of half the squared slopes of a head, in rows."""
-    prior_rows: float = 100.0
+    prior_rows: Amount = 100.0
     """Rows of the other classes that a class borrows to tell two groups of labels apart."""
 
     def fit(self, rows: Rows) -> Compressed:

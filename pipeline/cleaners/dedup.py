@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.cleaners.columns import hashes, keys, labels, score, score_schema, vectors
-from pipeline.contract import Rows
+from pipeline.contract import Count, Rows
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.groups import Groups, Limits, Near, near_prints
 from pipeline.numeric.hamming import sketch
@@ -68,7 +68,7 @@ class Dedup:
     """Least cosine of the embeddings of perceptual copies."""
     semantic: Cosine | None = 0.97
     """Least cosine of semantic copies; null = do not look for any."""
-    bank_rows: int = 200_000
+    bank_rows: Count = 200_000
     """Vectors held at once while near pairs are confirmed; more pairs take more passes."""
 
     @property

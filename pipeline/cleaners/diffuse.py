@@ -24,7 +24,7 @@ from pipeline.cleaners.columns import (
     score,
     score_schema,
 )
-from pipeline.contract import Rows
+from pipeline.contract import Count, Positive, Rows, Share
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.calibration import Calibration, own_share
 from pipeline.numeric.diffusion import LabelledGraph, diffuse
@@ -67,15 +67,15 @@ class Diffuse:
         ("confidence", pa.float32(), "its probability: high is good"),
     )
 
-    graph_rows: int = 50_000
+    graph_rows: Count = 50_000
     """Rows of the graph at most."""
-    leak: float = 0.05
+    leak: Share = 0.05
     """Part of its weight that an edge between unlike labels keeps."""
-    mass: float = 2.0
+    mass: Positive = 2.0
     """What is poured, over the clean rows expected in the class."""
-    seeds: float = 0.2
+    seeds: Share = 0.2
     """Share of the rows of a class that it is poured on, the most trusted ones."""
-    steps: int = 100
+    steps: Count = 100
     """Rounds of pushes at most."""
 
     def fit(self, rows: Rows) -> Diffused:

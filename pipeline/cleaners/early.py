@@ -23,7 +23,7 @@ from scipy.special import softmax
 
 from pipeline.cleaners.columns import labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Positive, Rows, Share
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
@@ -64,19 +64,19 @@ class Early:
         ("confidence", pa.float32(), "its probability: high is good"),
     )
 
-    sample_rows: int = 20_000
+    sample_rows: Count = 20_000
     """Rows that the heads are trained on at most."""
-    epochs: int = 60
+    epochs: Count = 60
     """Steps on all rows of a half."""
-    snapshots: int = 8
+    snapshots: Count = 8
     """Heads that are kept, at epochs that grow by a factor."""
-    strength: float = 3.0
+    strength: Amount = 3.0
     """Weight of the regulariser; at 0 the heads are plain logistic regressions."""
-    momentum: float = 0.7
+    momentum: Share = 0.7
     """Share of the memory that an epoch leaves."""
-    rate: float = 0.02
+    rate: Positive = 0.02
     """Size of a step."""
-    prior_rows: float = 100.0
+    prior_rows: Amount = 100.0
     """Rows of the other classes that a class borrows to tell two groups of labels apart."""
 
     def fit(self, rows: Rows) -> Learned:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import hashes, keys, lists, score, score_schema, several, vectors
-from pipeline.contract import Rows
+from pipeline.contract import Count, Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.clues import Clue, completed, kept_cells, listed
 from pipeline.numeric.given import drawn, narrowed, widened
@@ -84,11 +84,11 @@ class Imprecise:
 
     source: Literal["names", "probe"] = "names"
     """Probabilities by the names of the classes, or those of `probe`, which saw the labels."""
-    steps: int = 20
+    steps: Count = 20
     """Steps of expectation-maximisation, each one pass."""
-    width: int = 1_000
+    width: Count = 1_000
     """Labels per class whose confusion is counted apart; all others of a class share one rate."""
-    sample_rows: int = 20_000
+    sample_rows: Count = 20_000
     """Rows on which the sharpness is fitted and confusions to count are found."""
 
     @property

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import Named, read_pairs, score, score_schema
-from pipeline.contract import Rows
+from pipeline.contract import Count, Folds, Number, Rows
 from pipeline.errors import FitError
 from pipeline.numeric.bank import Bank
 from pipeline.numeric.evidence import Evidence, Moments
@@ -58,20 +58,20 @@ class Match:
         ("protected", pa.bool_(), "is one of the rows that make the prototypes"),
     )
 
-    folds: int = 5
+    folds: Folds = 5
     """Parts that a discriminant is fitted without, so that it never scores a row it has seen."""
-    sample_rows: int = 200
+    sample_rows: Count = 200
     """Rows per class in the bank of neighbours, on which rates and weights are fitted."""
-    bank_rows: int = 20_000
+    bank_rows: Count = 20_000
     """Rows in the bank at most; with many classes each gets fewer, but never below four."""
-    revised_rows: int = 50_000
+    revised_rows: Count = 50_000
     """Rows sampled at most, as many of each class and those of the bank among them, that the rounds
     run on: four bytes for each number of an image, 100 MB at 512."""
-    clean_rows: int = 50
+    clean_rows: Count = 50
     """Rows per class, best by caption, whose images make the prototypes."""
     ranking: Literal["cosine", "reciprocal"] = "cosine"
     """Captions are ranked by cosine over the sample, or by k-reciprocal neighbours in the bank."""
-    rounds: int = 2
+    rounds: Number = 2
     """Rounds in which suspect rows are weighed down and prototypes made anew."""
 
     def fit(self, rows: Rows) -> Matched:

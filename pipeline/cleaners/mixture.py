@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from pipeline.cleaners.columns import folds, labels, numbers, score, score_schema, vectors
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Folds, Rows
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -54,15 +54,15 @@ class Mixture:
         ("verified", pa.float32(), "P(label is wrong) by the prototypes alone"),
     )
 
-    rounds: int = 4
+    rounds: Count = 4
     """Rounds of expectation-maximisation: each moves the prototypes once."""
-    steps: int = 2
+    steps: Count = 2
     """Newton steps of the verifier in a round."""
-    prior_rows: float = 100.0
+    prior_rows: Amount = 100.0
     """Rows of the corpus that every class borrows for its mixture."""
-    penalty: float = 10.0
+    penalty: Amount = 10.0
     """Weight of the squared intercept of a class, in rows."""
-    folds: int = 5
+    folds: Folds = 5
     """Parts that prototypes are summed without, so that no row verifies itself."""
 
     def fit(self, rows: Rows) -> Mixed:

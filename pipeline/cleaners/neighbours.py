@@ -23,7 +23,7 @@ from pipeline.cleaners.columns import (
     vector_lists,
     vectors,
 )
-from pipeline.contract import Rows
+from pipeline.contract import Count, Rows
 from pipeline.errors import FitError
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.neighbours import build_index, search_others
@@ -62,7 +62,7 @@ class Neighbours:
         ("given", pa.list_(pa.int32(), SIZE), "their labels; -1 without one or no neighbour"),
     )
 
-    bank_rows: int = 100_000
+    bank_rows: Count = 100_000
     """Rows that are searched at most; above 50,000 by an inverted file, below exhaustively."""
 
     def fit(self, rows: Rows) -> Bank:

@@ -26,7 +26,7 @@ from pipeline.cleaners.columns import (
     vector_lists,
     vectors,
 )
-from pipeline.contract import Rows
+from pipeline.contract import Count, Folds, Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.confusion import Confusion, fit_confusion
 from pipeline.numeric.lda import FoldLda, Spread, spreads
@@ -99,9 +99,9 @@ class Probe:
         ("share", pa.list_(pa.float32(), TOP), "their probabilities, falling; 0 where none"),
     )
 
-    folds: int = 5
+    folds: Folds = 5
     """Parts that a discriminant is fitted without, so that it never scores a row it has seen."""
-    sample_rows: int = 8_000
+    sample_rows: Count = 8_000
     """Rows on which shrinkage and sharpness are chosen."""
 
     def fit(self, rows: Rows) -> Probed:

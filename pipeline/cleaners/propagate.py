@@ -26,7 +26,7 @@ from pipeline.cleaners.columns import (
     score_schema,
     vectors,
 )
-from pipeline.contract import Rows
+from pipeline.contract import Count, Folds, Positive, Rows, Share
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.calibration import HALF, Calibration, own_share
 from pipeline.numeric.coding_rate import Axes, ClassOuter, Compactness
@@ -69,21 +69,21 @@ class Propagate:
         ("confidence", pa.float32(), "its probability: high is good"),
     )
 
-    graph_rows: int = 50_000
+    graph_rows: Count = 50_000
     """Rows of the graph at most."""
-    steps: int = 4
+    steps: Count = 4
     """Edges that a label can reach on the graph."""
-    keep: float = 0.6
+    keep: Share = 0.6
     """Share of its own say that a row of the graph keeps per step."""
-    graph_share: float = 0.85
+    graph_share: Share = 0.85
     """Share of the neighbours in a judgement; the rest is that of the prototypes."""
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """Of the softmax over centred cosines to the prototypes."""
-    folds: int = 5
+    folds: Folds = 5
     """Parts whose labels are hidden in turn."""
-    axes: int = 64
+    axes: Count = 64
     """Principal axes in which the compactness of a class is measured; fewer with many classes."""
-    distortion: float = 0.5
+    distortion: Positive = 0.5
     """Error up to which features are coded."""
 
     def fit(self, rows: Rows) -> Propagated:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.cleaners.columns import hashes, labels, lists, numbers, score, score_schema
-from pipeline.contract import Rows
+from pipeline.contract import Count, Rows, Share
 from pipeline.numeric.class_ranks import ClassRanks
 from pipeline.numeric.quota import Quota, uniform
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -59,11 +59,11 @@ class Prune:
     """Share of the rows of every class to keep, of those that are held to be right."""
     by: Literal["random", "hard", "easy"] = "random"
     """Which rows to keep: drawn by hash, or those of the largest or the least difficulty."""
-    wrong: float = 0.5
+    wrong: Share = 0.5
     """`match.label` from which a row is held to be wrong: it is neither kept nor pruned here."""
-    least_rows: int = 10
+    least_rows: Count = 10
     """Rows that a class keeps at least."""
-    teacher_classes: int = 8
+    teacher_classes: Count = 8
     """Classes that the teacher names for a row."""
 
     def fit(self, rows: Rows) -> Pruned:

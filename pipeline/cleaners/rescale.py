@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import hashes, labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Number, Positive, Rows, Share
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
@@ -74,23 +74,23 @@ class Rescale:
         ("agreement", pa.float32(), "share of passes under dropout that deny the label"),
     )
 
-    sample_rows: int = 8_000
+    sample_rows: Count = 8_000
     """Rows that heads and rescaler are trained on at most."""
-    epochs: int = 60
+    epochs: Count = 60
     """Steps on all rows of a half."""
-    warm_up: int = 5
+    warm_up: Number = 5
     """Steps before rows are weighed."""
-    rate: float = 0.02
+    rate: Positive = 0.02
     """Size of a step of the heads."""
-    rescaler_rate: float = 0.01
+    rescaler_rate: Positive = 0.01
     """Size of a step of the rescaler; at 0 all rows weigh the same."""
-    reach: float = 10.0
+    reach: Positive = 10.0
     """Size of the step whose effect on the other half is looked at."""
-    passes: int = 3
+    passes: Count = 3
     """Passes under dropout."""
-    dropout: float = 0.1
+    dropout: Share = 0.1
     """Share of the dimensions that a pass does not see."""
-    prior_rows: float = 20.0
+    prior_rows: Amount = 20.0
     """Rows that the statistics of a class borrow from the others."""
 
     def fit(self, rows: Rows) -> Rescaled:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import hashes, keys, labels, numbers, score, score_schema, vectors
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Folds, Rows, Share
 from pipeline.numeric.head import Head
 from pipeline.numeric.irls import Plane
 from pipeline.numeric.judged import Judged
@@ -76,21 +76,21 @@ class Separate:
         ("kind", pa.int8(), "0 clean, 1 wrong label, 2 image of no class, by the entropy"),
     )
 
-    rounds: int = 2
+    rounds: Count = 2
     """How often the two detectors take turns."""
-    flag: float = 0.95
+    flag: Share = 0.95
     """Probability of a large loss above which a row teaches the plane to reject."""
-    penalty: float = 1.0
+    penalty: Amount = 1.0
     """Weight of the squared slope of the plane, in rows."""
-    steps: int = 8
+    steps: Count = 8
     """Newton steps of the plane."""
-    shrinkage: float = 0.1
+    shrinkage: Share = 0.1
     """Share of the sphere in the covariance of the head."""
-    least_rows: int = 20
+    least_rows: Count = 20
     """Rows needed on either side of the plane; with fewer the cleaner abstains."""
-    folds: int = 5
+    folds: Folds = 5
     """Parts that the head is fitted without, so that it never scores a row it has seen."""
-    sample_rows: int = 50_000
+    sample_rows: Count = 50_000
     """Rows that everything is learned from: two bytes for each number of their vectors, which is
     128 MB at 512 and 768 numbers, and 3.3 times as much while parts are merged."""
 

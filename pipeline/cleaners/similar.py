@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import labels, lists, score, score_schema
-from pipeline.contract import Rows
+from pipeline.contract import Amount, Count, Rows, Share
 from pipeline.numeric.class_ranks import ClassRanks
 from pipeline.numeric.consensus import Consensus, Transition
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -79,14 +79,14 @@ class Similar:
         ("confidence", pa.float32(), "its share of the votes: high is good"),
     )
 
-    voters: int = 20
+    voters: Count = 20
     """Neighbours that vote: the nearest ones that have a label."""
-    copy_distance: float = 0.1
+    copy_distance: Share = 0.1
     """A neighbour this near, as a share of the distance of the last one listed, is a copy: it has
     no vote, for its label was copied too."""
-    most_classes: int = 100
+    most_classes: Count = 100
     """With more, noise rates are those of the votes: triples of labels would be too many."""
-    prior_rows: float = 10.0
+    prior_rows: Amount = 10.0
     """Rows by which the noise rate of a class is drawn to that of the corpus."""
 
     def fit(self, rows: Rows) -> Noise:

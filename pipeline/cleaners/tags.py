@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import folds, hashes, keys, score, score_schema, several, vectors
-from pipeline.contract import Rows
+from pipeline.contract import Count, Folds, Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.given import narrowed, widened
 from pipeline.numeric.lda import FoldLda
@@ -70,9 +70,9 @@ class Tags:
         ("wrong", pa.list_(pa.int32()), "the labels that are likelier wrong than right"),
     )
 
-    folds: int = 5
+    folds: Folds = 5
     """Parts that discriminants are fitted without, so that none scores a row it has seen."""
-    sample_rows: int = 8_000
+    sample_rows: Count = 8_000
     """Rows on which shrinkage, sharpness and noise are chosen."""
 
     def fit(self, rows: Rows) -> Tagged:

@@ -26,7 +26,7 @@ from pipeline.cleaners.columns import (
     vectors,
 )
 from pipeline.cleaners.labelling import Hosts, Keywords, hosts_of
-from pipeline.contract import Rows
+from pipeline.contract import Count, Folds, Rows, Share
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.class_sums import ClassSums
 from pipeline.numeric.label_model import LabelModel, fit_label_model
@@ -95,13 +95,13 @@ class Vote:
         *("probe", "keywords"),
     )
     """Who votes beside the label; `host` is the most common label of the host of a row's URL."""
-    gate: float = 0.5
+    gate: Share = 0.5
     """Own confidence below which a function abstains."""
-    folds: int = 5
+    folds: Folds = 5
     """Parts that prototypes are summed without, so that no row meets itself."""
-    sample_rows: int = 20_000
+    sample_rows: Count = 20_000
     """Rows on which sharpness is fitted and hosts are counted."""
-    max_patterns: int = 50_000
+    max_patterns: Count = 50_000
     """Combinations of votes kept; of more a random share."""
 
     @property
