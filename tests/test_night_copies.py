@@ -24,11 +24,11 @@ def nights(tmp_path, raw_recipe, crawl, track):
     raw["source"]["path"] = str(source)
     workspace, output = str(tmp_path / "workspace"), str(tmp_path / "output")
 
-    def night(name, *arrived):
+    def night(name, *arrived, engine=None, suffix=""):
         for path in arrived:
             shutil.copy(path, source)
-        recipe = parse_recipe(raw)
-        return nightly(recipe, workspace, output, LocalEngine(), track, name=name).outcome
+        recipe, place = parse_recipe(raw), (workspace + suffix, output + suffix)
+        return nightly(recipe, *place, engine or LocalEngine(), track, name=name).outcome
 
     night.output, night.workspace = Path(output), workspace
     return night
@@ -73,3 +73,26 @@ def test_what_is_new_beside_copies_is_kept(nights, crawl, tmp_path):
     assert alone["keep"] > 0
     assert 0 < mixed["keep"] + mixed.get("relabel", 0) <= 20
     assert mixed["drop"] >= 17
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_nights_on_ray_have_the_bytes_of_nights_in_one_process(nights, crawl, published_bytes):
+    import ray
+
+    from pipeline.engine.ray import RayEngine
+
+    ray.shutdown()
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    shards = sorted(crawl.folder.glob("*.tar"))
+    try:
+        for number, name in enumerate("ab"):
+            nights(name, shards[number])
+            nights(name, engine=RayEngine(), suffix="-ray")
+    finally:
+        ray.shutdown()
+
+    for name in "ab":
+        expected = published_bytes(nights.output / name)
+        assert published_bytes(Path(f"{nights.output}-ray", name)) == expected
+    assert index(Path(f"{nights.output}-ray")) == index(nights.output)
