@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -18,12 +19,16 @@ from pipeline.night import nightly
 from pipeline.policy.rules import Drop, Policy
 from pipeline.recipe import parse_recipe
 from pipeline.schema import ACTIONS
+from pipeline.shards import files
 from pipeline.shards.check import check
 from pipeline.store import garbage, states
 from pipeline.store.generations import train_data
 from pipeline.store.nights import Nights
 from pipeline.store.order import PackSpec
 from pipeline.store.workspace import Workspace
+from tests.faults.flaky import make_bucket, s3_client, s3_server
+
+pytestmark = pytest.mark.slow
 
 SHARDS, ROWS = 6, 300
 KINDS = {"shards": ".tar", "image": ".npy", "text": ".npy"}
@@ -83,6 +88,14 @@ class Place:
 
 
 @pytest.fixture
+def s3():
+    """A bucket of a server that speaks S3 over HTTP."""
+    with s3_server() as url, s3_client(url):
+        make_bucket("nights", {})
+        yield "s3://nights"
+
+
+@pytest.fixture
 def place(crawled, tmp_path, track):
     return Place(crawled, tmp_path, track)
 
@@ -118,6 +131,26 @@ def test_nights_have_the_states_and_decisions_of_one_run_over_all(place, tmp_pat
     last = place.ledger("c")
     assert len(last) == ROWS
     assert {k: row["action"] for k, row in last.items()} == {k: expected[k]["action"] for k in last}
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_nights_lie_on_object_stores_as_on_disks(place, store, request):
+    base = f"memory://nights-{uuid4().hex}" if store == "memory" else request.getfixturevalue("s3")
+    local = place.workspace, place.output
+    for number, name in enumerate("abc"):
+        place.arrive(number)
+        place.workspace, place.output = local
+        place.night(name)
+        place.workspace, place.output = f"{base}/workspace", f"{base}/output"
+        place.night(name)
+    amend.collect(place.workspace, place.output, place.track)
+
+    for path in (path for path in Path(local[1]).rglob("*") if path.is_file()):
+        name = path.relative_to(local[1])
+        if path.name != "report.html" and "_lease" not in name.parts:
+            assert files.read_bytes(f"{place.output}/{name}") == path.read_bytes(), name
+    assert place.night("d", rescore="scores").outcome.summary.rows == 3 * ROWS
 
 
 def test_a_night_without_news_publishes_nothing(place):

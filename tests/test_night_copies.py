@@ -13,6 +13,8 @@ from pipeline.recipe import parse_recipe
 from pipeline.store.nights import Nights
 from pipeline.store.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def nights(tmp_path, raw_recipe, crawl, track):
@@ -75,7 +77,6 @@ def test_what_is_new_beside_copies_is_kept(nights, crawl, tmp_path):
     assert mixed["drop"] >= 17
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 def test_nights_on_ray_have_the_bytes_of_nights_in_one_process(nights, crawl, published_bytes):
     import ray
