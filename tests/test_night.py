@@ -401,6 +401,20 @@ def test_rescoring_curates_every_night_anew_and_embeds_nothing(place):
     assert [each["night"] for each in place.index()["nights"]] == ["c", "d"]
 
 
+def test_the_source_may_forget_what_stands(place):
+    place.arrive(0, 1)
+    place.night("a")
+    for kind, extension in KINDS.items():
+        for number in (0, 1):
+            (place.source / kind / f"{number:05d}{extension}").unlink()
+    place.arrive(2)
+
+    made = place.night("b")
+
+    assert made.outcome.summary.rows == ROWS
+    assert [each["night"] for each in place.index()["nights"]] == ["a", "b"]
+
+
 def test_deciding_anew_keeps_every_score_and_later_nights_go_on(place, track):
     for number, name in enumerate("ab"):
         place.arrive(number)
