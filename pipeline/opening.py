@@ -24,7 +24,7 @@ def begin(run: Run, corpus: Corpus, nights: Nights, night: Night) -> tuple[Night
     Raises
     ------
     RecipeError
-        If the night was discarded, or its shards went to another.
+        If the night was discarded, its shards went to another, or it waits with another --rescore.
     ShardError
         If shards of a night that was held are gone.
     """
@@ -35,10 +35,14 @@ def begin(run: Run, corpus: Corpus, nights: Nights, night: Night) -> tuple[Night
     if before and before.state not in RESUMED:
         told = "; ".join(before.why)
         raise RecipeError(f"night {night.name} is {before.state} ({told}); name another --night")
+    is_same = before is not None and before.replaces == night.replaces
+    if before and before.state != "open" and not is_same:
+        option = f"with --rescore {before.replaces}" if before.replaces else "without --rescore"
+        raise RecipeError(f"night {night.name}, which is {before.state}, was curated {option}")
     for other in others.values():
         if other.state == "open":
             nights.save(other.changed("left", f"its shards went to night {night.name}"))
-    if before and (shards := recalled(corpus, before)):
+    if before and is_same and (shards := recalled(corpus, before)):
         same = {"shards": before.shards, "repeated": before.repeated, "why": before.why}
         return night.model_copy(update=same), corpus.only(shards)
     return fresh(run, corpus, nights, night, others)
@@ -80,7 +84,7 @@ def recalled(corpus: Corpus, night: Night) -> list[Shard]:
     ShardError
         If the night is complete, but its shards are not there any more.
     """
-    found = [shard for shard in corpus.shards if shard.identity in identities(night.shards)]
+    found = chosen(corpus, night.shards)
     if night.state == "open" and len(found) < len(night.shards):
         return []
     require_there(found, night.shards, f"put it back, or discard night {night.name}")
@@ -96,7 +100,7 @@ def taken_before(corpus: Corpus, nights: Iterable[Night]) -> tuple[list[Shard], 
         If one is not there any more.
     """
     taken = [shard for night in nights for shard in night.shards]
-    found = [shard for shard in corpus.shards if shard.identity in identities(taken)]
+    found = chosen(corpus, taken)
     require_there(found, taken, "put it back, or go on without --rescore")
     return found, taken
 
@@ -112,9 +116,10 @@ def require_there(found: Sequence[Shard], taken: Sequence[Taken], remedy: str) -
             )
 
 
-def identities(taken: Iterable[Taken]) -> frozenset[str]:
-    """Return what names the shards that were taken."""
-    return frozenset(shard.identity for shard in taken)
+def chosen(corpus: Corpus, taken: Iterable[Taken]) -> list[Shard]:
+    """Return the shards of a corpus that were taken and are unchanged."""
+    identities = {shard.identity for shard in taken}
+    return [shard for shard in corpus.shards if shard.identity in identities]
 
 
 def require_all(others: Mapping[str, Night], digests: set[str]) -> None:

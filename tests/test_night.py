@@ -450,6 +450,21 @@ def test_deciding_anew_keeps_every_score_and_later_nights_go_on(place, track):
     assert place.night("e", recipe=strict).outcome.summary.rows == ROWS
 
 
+def test_a_night_that_is_held_stays_what_it_was_held_as(place):
+    place.arrive(0)
+    place.night("a")
+    hard = place.recipe.model_copy(update=parse_gates(min_rows=10 * ROWS))
+    with pytest.raises(GateError):
+        place.night("b", recipe=hard, rescore="scores")
+
+    with pytest.raises(RecipeError, match=r"night b, which is held, was .* --rescore scores"):
+        place.night("b")
+
+    place.night("b", rescore="scores")
+    assert [each["night"] for each in place.index()["nights"]] == ["b"]
+    assert place.index()["nights"][0]["rows"] <= ROWS
+
+
 def test_deciding_anew_needs_the_scores_that_the_policy_reads(place):
     place.arrive(0)
     place.night("a")
