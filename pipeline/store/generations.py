@@ -6,6 +6,7 @@ reader sees those of one moment; whoever is killed before writing them leaves it
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from pipeline.shards import files
@@ -74,14 +75,27 @@ def patterns(night: Night) -> dict[str, str]:
     {'clean': 'a/clean/{00007..00008}.tar', 'relabelled': 'a/relabelled/00009.tar'}
     """
     tars: dict[str, list[str]] = {}
-    for path in sorted(night.sizes):
+    for path in sorted(night.sizes, key=lambda path: (len(path), path)):
         tier, _, tar = path.rpartition("/")
         tars.setdefault(tier or ALL, []).append(tar.removesuffix(".tar"))
     found = {}
-    for tier, stems in tars.items():
-        names = stems[0] if len(stems) == 1 else f"{{{stems[0]}..{stems[-1]}}}"
-        found[tier] = "/".join([night.name, *([tier] if tier != ALL else []), f"{names}.tar"])
+    for tier, stems in sorted(tars.items()):
+        folder = [night.name, *([tier] if tier != ALL else [])]
+        found[tier] = "/".join([*folder, f"{braced(stems)}.tar"])
     return found
+
+
+def braced(stems: Sequence[str]) -> str:
+    """Return the brace pattern of rising numbers, apart where they get longer: `{}` pads them.
+
+    Examples
+    --------
+    >>> braced(["00007"]), braced(["00007", "00008"]), braced(["99998", "99999", "100000"])
+    ('00007', '{00007..00008}', '{{99998..99999},100000}')
+    """
+    runs = [list(run) for _, run in groupby(stems, key=len)]
+    parts = [run[0] if len(run) == 1 else f"{{{run[0]}..{run[-1]}}}" for run in runs]
+    return parts[0] if len(parts) == 1 else f"{{{','.join(parts)}}}"
 
 
 def train_data(output: str, index: dict[str, Any]) -> dict[str, str]:

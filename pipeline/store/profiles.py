@@ -65,10 +65,10 @@ def profile(
 ) -> Profile:
     """Return the profile of tonight's rows but for exact copies, of which nothing is new."""
     starts = range(0, len(rows.fragments), GROUP)
-    groups = [rows.fragments[start : start + GROUP] for start in starts]
+    items = [rows.fragments[start : start + GROUP] for start in starts]
     task = Profiler(rows.detached(), decided, tuple(policy.thresholds), labeller)
-    found = dict(run.engine.each(task, groups))
-    return Profile.total([Profile.from_table(found[number]) for number in range(len(groups))])
+    found = dict(run.engine.each(task, items))
+    return Profile.total([Profile.from_table(found[number]) for number in range(len(items))])
 
 
 @dataclass(frozen=True)
