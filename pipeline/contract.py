@@ -130,6 +130,19 @@ class Merging(Protocol):
         ...
 
 
+@runtime_checkable
+class Parted(Protocol):
+    """A cleaner whose state would be as large as the corpus: it learns one part of it at a time.
+
+    Every part is a cleaner of its own, with a state of its own and the columns of the whole: the
+    next one reads them, and those of the last one stand.
+    """
+
+    def parts_for(self, num_rows: int) -> Sequence["Cleaner[Any]"]:
+        """Return the cleaners of all parts of a corpus of so many rows, in order."""
+        ...
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]

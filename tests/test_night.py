@@ -133,6 +133,27 @@ def test_nights_have_the_states_and_decisions_of_one_run_over_all(place, tmp_pat
     assert {k: row["action"] for k, row in last.items()} == {k: expected[k]["action"] for k in last}
 
 
+def test_what_is_searched_in_parts_grows_with_the_nights(crawled, tmp_path, track):
+    nearest = {"neighbours": {"bank_rows": 400}}
+    place = Place(crawled, tmp_path, track, cleaners=["match", nearest])
+    for name, arrived in (("a", (0,)), ("b", (1, 2)), ("c", (3,))):  # 1 part, 4 parts, 4 parts
+        place.arrive(*arrived)
+        place.night(name)
+    whole = str(tmp_path / "whole")
+    curate(place.recipe, f"{whole}/workspace", f"{whole}/output", LocalEngine(), track)
+    at_once = [states.load(str(f)) for f in Path(whole, "workspace", "states").glob("neigh*-*")]
+    merged = place.state("c", "neighbours")
+
+    assert len(at_once) == 4
+    (same,) = [state for state in at_once if state["hash"][0] == merged["hash"][0]]
+    for name, array in same.items():
+        np.testing.assert_array_equal(merged[name], array, err_msg=name)
+    found = place.ledger("c")
+    assert len(found) == ROWS
+    scored = [row["neighbours.rare"] is not None for row in found.values()]
+    assert scored == [row["action"] != "quarantine" for row in found.values()]
+
+
 @pytest.mark.parametrize("store", ["memory", "s3"])
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_nights_lie_on_object_stores_as_on_disks(place, store, request):

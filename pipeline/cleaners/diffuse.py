@@ -58,7 +58,7 @@ class Diffuse:
     name: ClassVar[str] = "diffuse"
     reads: ClassVar[tuple[str, ...]] = (
         *("uid", "image_hash", LABEL, "probe.doubt"),
-        *("neighbours.key", "neighbours.similarity"),
+        *("neighbours.anchor", "neighbours.nearness"),
     )
     adds: ClassVar[pa.Schema] = score_schema(
         "diffuse",
@@ -93,8 +93,8 @@ class Diffuse:
         column: Columns = {
             "label": labels(batch),
             "doubt": numbers(batch, "probe.doubt"),
-            "near": lists(batch, "neighbours.key"),
-            "similarity": lists(batch, "neighbours.similarity"),
+            "near": lists(batch, "neighbours.anchor"),
+            "similarity": lists(batch, "neighbours.nearness"),
         }
         return Bottom.of(self.graph_rows, hashes(batch), keys(batch), column)
 
@@ -115,7 +115,7 @@ class Diffuse:
 
     def score(self, state: Diffused, batch: pa.Table) -> pa.Table:
         label, prior = labels(batch), state.calibration.prior
-        near = lists(batch, "neighbours.key"), lists(batch, "neighbours.similarity")
+        near = lists(batch, "neighbours.anchor"), lists(batch, "neighbours.nearness")
         evidence, reached = _evidence(state.nodes, near, prior)
         linked = (link(state.nodes.key, *near).sum(axis=1) > 0) & state.is_fitted
         share = state.calibration.probability(evidence)

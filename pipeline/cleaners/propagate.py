@@ -60,7 +60,7 @@ class Propagate:
     name: ClassVar[str] = "propagate"
     reads: ClassVar[tuple[str, ...]] = (
         *("uid", "image_hash", IMAGE, LABEL),
-        *("neighbours.key", "neighbours.similarity"),
+        *("neighbours.anchor", "neighbours.nearness"),
     )
     adds: ClassVar[pa.Schema] = score_schema(
         "propagate",
@@ -107,8 +107,8 @@ class Propagate:
         column: Columns = {
             "image": image.astype(np.float16)[present],
             "label": labels(batch)[present],
-            "near": lists(batch, "neighbours.key")[present],
-            "similarity": lists(batch, "neighbours.similarity")[present],
+            "near": lists(batch, "neighbours.anchor")[present],
+            "similarity": lists(batch, "neighbours.nearness")[present],
         }
         return Bottom.of(self.graph_rows, hashes(batch)[present], keys(batch)[present], column)
 
@@ -131,7 +131,7 @@ class Propagate:
         self, smoothed: Smoothed, calibration: Calibration, batch: pa.Table
     ) -> NDArray[np.float64]:
         """Return `(n, k)` probabilities of the classes, of which no label told its own row."""
-        near = lists(batch, "neighbours.key"), lists(batch, "neighbours.similarity")
+        near = lists(batch, "neighbours.anchor"), lists(batch, "neighbours.nearness")
         fold = folds(batch, self.folds)
         share = self._shares(smoothed, vectors(batch, IMAGE)[0], near, fold)
         return calibration.probability(over_prior(share, calibration.prior))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from pipeline.contract import Cleaner, Merging
+from pipeline.contract import Cleaner, Merging, Parted
 from pipeline.errors import SchemaError, ShardError
 from pipeline.store.rows import StoredRows
 from pipeline.store.run import Run
@@ -19,16 +19,29 @@ from pipeline.store.workspace import Step, num_promised
 
 def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> StoredRows:
     """Return `rows` with the columns of `cleaner`, from the workspace where they are known."""
+    if rows.totals is not None:
+        rows = replace(rows, totals=replace(rows.totals, name=cleaner.name))
+    parts = cleaner.parts_for(rows.num_rows) if isinstance(cleaner, Parted) else (cleaner,)
+    cleaned = rows
+    for number, part in enumerate(parts, start=1):
+        title = part.name if len(parts) == 1 else f"{part.name} {number} of {len(parts)}"
+        step = fit_and_score(run, part, cleaned, num_rows, title)
+        cleaned = rows.beside(step, part.adds.names)
+    return cleaned
+
+
+def fit_and_score(
+    run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int, title: str
+) -> Step:
+    """Return the step with the columns of a cleaner, or of one part of it."""
     prototypes = hashlib.blake2b(rows.classes.embedding.tobytes(), digest_size=8).hexdigest()
     corpus = [rows.classes.name, prototypes, rows.identity]
     reads = [step for step, _ in rows.steps]
     step = run.workspace.step(cleaner.name, [asdict(cleaner), corpus], reads)
     arrays = run.workspace.load_state(cleaner.name, step.key)
-    if rows.totals is not None:
-        rows = replace(rows, totals=replace(rows.totals, name=cleaner.name))
     if arrays is None:
         # one thread: the same sums on every machine, and no fight with the workers for cores
-        with run.step(f"fit {cleaner.name}", num_rows) as advance, threadpool_limits(1):
+        with run.step(f"fit {title}", num_rows) as advance, threadpool_limits(1):
             fitted = cleaner.dump(fit(run, cleaner, rows))
             run.workspace.save_state(cleaner.name, step.key, fitted)
             # read back: a run that is continued scores with the very same arrays
@@ -38,11 +51,11 @@ def clean(run: Run, cleaner: Cleaner[Any], rows: StoredRows, num_rows: int) -> S
     done = step.done()
     todo = [fragment for fragment in rows.fragments if fragment not in done]
     scorer = Scorer(cleaner, arrays, rows.detached(), step)
-    with run.step(f"score {cleaner.name}", num_rows, step.uri) as advance, threadpool_limits(1):
+    with run.step(f"score {title}", num_rows, step.uri) as advance, threadpool_limits(1):
         advance(num_rows - num_promised(todo))
         for _, scored in run.engine.each(scorer, todo):
             advance(scored)
-    return rows.beside(step, cleaner.adds.names)
+    return step
 
 
 def fit(run: Run, cleaner: Cleaner[Any], rows: StoredRows) -> Any:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline.contract import Classes, Engine
 from pipeline.schema import OPTIONAL
 from pipeline.store.totals import Totals
-from pipeline.store.workspace import Readable, Step, key_of
+from pipeline.store.workspace import Readable, Step, key_of, num_promised
 
 Statistic = TypeVar("Statistic")
 
@@ -49,6 +49,11 @@ class StoredRows:
         if not self.earlier:
             return self.fragments
         return [self.fragments, [rows.part(rows.names) for rows in self.earlier]]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all nights, unreadable ones included."""
+        return num_promised(self.fragments) + sum(rows.num_rows for rows in self.earlier)
 
     def part(self, columns: Sequence[str]) -> str:
         """Return what names the rows of one night, and the files that columns are read from."""

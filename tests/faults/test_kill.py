@@ -23,7 +23,7 @@ RAY_STEPS = ("embed", "pack", "index", "score match", "fit probe", "decide")[: 6
 SEED = int(os.environ.get("WINNOW_SEED", "0"))
 
 CLEANERS = [
-    *("match", "separate", "probe", "neighbours", "dedup", "prune"),
+    *("match", "separate", "probe", {"neighbours": {"bank_rows": 30}}, "dedup", "prune"),
     {"ask": {"budget": 5, "low": 0.0, "high": 1.0}},
 ]
 OUTPUT_STEPS = {

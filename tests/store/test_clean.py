@@ -58,6 +58,28 @@ class Next(Far):
         return pa.table({"next.score": batch["far.score"]})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Turns(Far):
+    """Adds one to what the part before has added, three times."""
+
+    turn: int = 0
+
+    name: ClassVar[str] = "turns"
+    adds: ClassVar[pa.Schema] = pa.schema([("turns.score", pa.float32())])
+
+    @property
+    def reads(self):
+        return ("x", "turns.score") if self.turn else ("x",)
+
+    def parts_for(self, num_rows):
+        return tuple(Turns(turn=turn) for turn in range(num_rows // 2))
+
+    def score(self, _state, batch):
+        assert ("turns.score" in batch.column_names) == bool(self.turn)
+        before = batch["turns.score"].to_numpy() if self.turn else np.zeros(len(batch))
+        return pa.table({"turns.score": (before + 1.0).astype(np.float32)})
+
+
 def wrong(answer):
     @dataclass(frozen=True, kw_only=True)
     class Wrong(Far):
@@ -211,3 +233,39 @@ def test_progress_tells_what_was_reused_of_a_step_that_was_cut_short(run, rows, 
     clean(run, Far(), rows, 6)
 
     assert run.timings[-1].reused == 4
+
+
+def test_every_part_reads_what_the_one_before_has_added(run, rows):
+    cleaned = clean(run, Turns(), rows, 6)
+
+    assert scores(cleaned, "turns.score") == [[3.0, 3.0, None], [None, None], [3.0]]
+    assert [held for _, held in cleaned.steps] == [("x", "fault"), ("turns.score",)]
+    assert [t.name for t in run.timings] == [
+        f"{verb} turns {turn} of 3" for turn in (1, 2, 3) for verb in ("fit", "score")
+    ]
+
+
+def test_parts_go_on_where_they_were_cut_short(run, rows, tmp_path):
+    first = clean(run, Turns(), rows, 6)
+    expected, fits = scores(first, "turns.score"), len(FITS)
+    last = first.step_of("turns.score")
+    for path in (tmp_path / "workspace").rglob(f"turns-{last.key}/*"):
+        path.unlink()
+    run.timings.clear()
+
+    again = clean(run, Turns(), rows, 6)
+
+    assert scores(again, "turns.score") == expected
+    assert len(FITS) == fits + 1
+    assert [t.name for t in run.timings] == [
+        *("score turns 1 of 3", "score turns 2 of 3", "fit turns 3 of 3", "score turns 3 of 3")
+    ]
+    assert [t.reused for t in run.timings] == [6, 6, 0, 0]
+
+
+def test_the_parts_are_as_many_as_the_rows_of_all_nights_need(run, rows):
+    tonight, before = replace(rows, fragments=(C,)), replace(rows, fragments=(A, B))
+
+    cleaned = clean(run, Turns(), replace(tonight, earlier=(before,)), 1)
+
+    assert scores(cleaned, "turns.score") == [[3.0]]
