@@ -3,7 +3,19 @@
 import argparse
 from collections.abc import Callable
 
-from jobs.bench import alone, confident, crawl, embed, load, nights, noise, storage, vectors, week
+from jobs.bench import (
+    alone,
+    confident,
+    crawl,
+    embed,
+    load,
+    nearest,
+    nights,
+    noise,
+    storage,
+    vectors,
+    week,
+)
 
 
 def options() -> argparse.ArgumentParser:
@@ -34,10 +46,8 @@ def options() -> argparse.ArgumentParser:
     )
     given.add_argument("--classes", required=True, help="npy of class text vectors")
     scale = commands.add_parser("confident", help="confident learning, speed and memory by rows")
-    scale.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
-    scale.add_argument("--classes", type=int, default=1000)
-    scale.add_argument("--dims", type=int, default=512)
-    scale.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
+    confident.add_options(scale)
+    nearest.add_options(commands.add_parser("nearest", help="neighbours in a sample and in all"))
     nights.add_options(commands.add_parser("nights", help="what a small night costs"))
     week.add_options(commands.add_parser("week", help="seven nights, some of them bad"))
     load.add_options(commands.add_parser("load", help="the whole way on millions of tiny rows"))
@@ -48,7 +58,7 @@ def main() -> None:
     """Run one benchmark, or all that need no data."""
     chosen = options().parse_args()
     if chosen.command is None:
-        for command in ("embed", "storage", "confident", "nights"):  # these need no data
+        for command in ("embed", "storage", "confident", "nearest", "nights"):  # these need no data
             run(options().parse_args([command]))
     else:
         run(chosen)
@@ -71,6 +81,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], None]] = {
         given.rows, given.classes, given.dims, given.subsample
     ),
     "vectors": lambda given: vectors.report(given.folder, given.classes),
+    "nearest": lambda given: nearest.report(given.rows, given.bank_rows),
     "nights": lambda given: nights.report(
         given.rows, given.share, given.cleaners, given.engine, given.folder
     ),

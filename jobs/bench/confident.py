@@ -7,6 +7,7 @@ its peak memory is its own. Both sides start from embeddings and end with flags:
 are part of the time. cleanlab gets the first `--subsample` rows, and its time a row is compared.
 """
 
+import argparse
 import multiprocessing
 import tempfile
 import time
@@ -37,6 +38,14 @@ Statistic = TypeVar("Statistic")
 
 LEAST_ROWS = 20
 """Rows a class that cleanlab gets at least: five folds must each have every class."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark."""
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--classes", type=int, default=1000)
+    parser.add_argument("--dims", type=int, default=512)
+    parser.add_argument("--subsample", type=int, default=20_000, help="rows that cleanlab gets")
 
 
 def report(sizes: list[int], num_classes: int, num_dims: int, subsample: int) -> None:

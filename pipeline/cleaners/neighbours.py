@@ -33,12 +33,14 @@ from pipeline.cleaners.columns import (
 from pipeline.contract import Cleaner, Count, Number, Rows
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.edges import Edges
-from pipeline.numeric.neighbours import build_index, search_others
+from pipeline.numeric.neighbours import FLAT_ROWS, build_index, search_others
 from pipeline.numeric.record import from_arrays
 from pipeline.schema import IMAGE, LABEL
 
 SIZE = 20
 """Neighbours of a row."""
+FLAT_PART_ROWS = 10_000
+"""Rows up to which the index of a part is exhaustive: less than of an only one, for they add up."""
 FULL = 0.9
 """Share of `bank_rows` that parts are planned to have: hashes spread rows unevenly."""
 
@@ -74,7 +76,8 @@ class Neighbours:
     )
 
     bank_rows: Count = 100_000
-    """Rows of a part at most; above 50,000 by an inverted file, below exhaustively."""
+    """Rows of a part at most. A corpus of up to 50,000 rows is searched exhaustively, and so are
+    parts of up to 10,000; larger ones by an inverted file, which misses a few."""
     max_parts: Count = 8
     """Parts at most: each is a pass over all vectors, and a search for every row."""
 
@@ -98,7 +101,12 @@ class Neighbours:
     def fit(self, rows: Rows) -> Bank:
         sample = rows.select(*self.needs).reduce(self._gather, Bottom.merge).distinct()
         column = sample.column
-        return Bank(build_index(column["image"]), sample.hash, sample.key, column["label"])
+        index = build_index(column["image"], self._flat_rows)
+        return Bank(index, sample.hash, sample.key, column["label"])
+
+    @property
+    def _flat_rows(self) -> int:
+        return FLAT_ROWS
 
     def _gather(self, batch: pa.Table) -> Bottom:
         image, present = vectors(batch, IMAGE)
@@ -151,6 +159,10 @@ class Part(Neighbours):
     def reads(self) -> tuple[str, ...]:
         """Return the columns of the rows, and what the part before has added."""
         return self.needs if self.part == 0 else (*self.needs, *self.adds.names)
+
+    @property
+    def _flat_rows(self) -> int:
+        return FLAT_PART_ROWS
 
     def _holds(self, hashed: NDArray[np.uint64]) -> NDArray[np.bool_]:
         high = hashed >> np.uint64(32)

@@ -7,11 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLAT_ROWS = 50_000
-"""Above this many vectors an inverted file replaces the exhaustive index."""
+"""Above this many vectors an inverted file replaces the exhaustive index, unless told."""
 
 
-def build_index(vector: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return the serialised inner-product index of `(m, d)` vectors: exhaustive up to 50,000.
+def build_index(vector: NDArray[np.floating], flat_rows: int = FLAT_ROWS) -> NDArray[np.uint8]:
+    """Return the serialised inner-product index of some vectors.
+
+    Parameters
+    ----------
+    vector
+        `(m, d)` rows.
+    flat_rows
+        Up to so many rows the index is exhaustive, and what it finds exact.
 
     Examples
     --------
@@ -21,7 +28,7 @@ def build_index(vector: NDArray[np.floating]) -> NDArray[np.uint8]:
     """
     rows = np.ascontiguousarray(vector, dtype=np.float32)
     index: Any = faiss.IndexFlatIP(rows.shape[1])
-    if len(rows) > FLAT_ROWS:
+    if len(rows) > flat_rows:
         index = _inverted_file(index, len(rows))
         index.train(rows)
     index.add(rows)
