@@ -18,6 +18,7 @@ from scipy.special import logit
 
 from pipeline.cleaners.columns import numbers, score, score_schema
 from pipeline.contract import Count, Rows
+from pipeline.findings import Findings, Kinship
 from pipeline.numeric.histogram import Histogram
 from pipeline.numeric.latent import Latent, fit_latent
 from pipeline.numeric.patterns import Patterns
@@ -130,6 +131,11 @@ class Combine:
             score(state.model.spread(place), told > 1),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Combined) -> Findings:
+        model = state.model
+        kinship = Kinship(self.reads, model.correlation, model.say)
+        return Findings(shares={"wrong labels": model.wrong}, kinship=kinship)
 
     def dump(self, state: Combined) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.cleaners.columns import labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
 from pipeline.contract import Amount, Count, Rows
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
@@ -30,7 +31,14 @@ from pipeline.numeric.moments import FoldMoments
 from pipeline.numeric.principal import Axes, fewest, grid
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.softmax_head import HalfHeads, fit_head
-from pipeline.numeric.verdict import Calibration, class_ranks, count_odds, log_odds, wrong
+from pipeline.numeric.verdict import (
+    Calibration,
+    class_noise,
+    class_ranks,
+    count_odds,
+    log_odds,
+    wrong,
+)
 from pipeline.schema import IMAGE
 
 HALF = 0.5
@@ -140,6 +148,11 @@ class Compress:
         judge = partial(wrong, calibration=state.calibration, mixture=state.odds)
         rank = class_ranks(log_odds(own), label, state.count, judge)
         return pa.table([score(judge(own, label), known), score(rank, known)], schema=self.adds)
+
+    def tell(self, state: Compressed) -> Findings:
+        if not state.is_fitted:
+            return Findings()
+        return Findings(noise=LabelNoise.of_rate(class_noise(state.calibration, state.odds)))
 
     def dump(self, state: Compressed) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import keys, labels, lists, numbers, score, score_schema
 from pipeline.contract import Rows
+from pipeline.findings import Findings
 from pipeline.numeric.confident import Joint, SelfConfidence
 from pipeline.numeric.counter import Counter
+from pipeline.numeric.label_noise import noise_of_pairs
 from pipeline.numeric.ranking import Judged, Ranking
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.select import Cuts, Search, select
@@ -160,6 +162,14 @@ class Confident:
             return worst, some
         odds, taken = self._rank(rows).judge(state.by_row)
         return np.minimum(worst, odds), np.asarray(some & taken)
+
+    def tell(self, state: Learned) -> Findings:
+        joint, total = state.joint, int(state.joint.count.sum())
+        if not total:
+            return Findings()
+        wrong = float(joint.count[~joint.is_diagonal].sum()) / total
+        noise = noise_of_pairs(joint.pair, joint.count, joint.num_classes)
+        return Findings(noise=noise, shares={"wrong labels": wrong})
 
     def dump(self, state: Learned) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

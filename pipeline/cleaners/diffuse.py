@@ -25,6 +25,7 @@ from pipeline.cleaners.columns import (
     score_schema,
 )
 from pipeline.contract import Count, Positive, Rows, Share
+from pipeline.findings import Findings
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.calibration import Calibration, own_share
 from pipeline.numeric.diffusion import LabelledGraph, diffuse
@@ -127,6 +128,11 @@ class Diffuse:
             score(share.max(axis=1, initial=0.0), linked & reached),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Diffused) -> Findings:
+        if not state.is_fitted:
+            return Findings()
+        return Findings(shares={"wrong labels": state.calibration.rate})
 
     def dump(self, state: Diffused) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -24,13 +24,14 @@ from scipy.special import softmax
 from pipeline.cleaners.columns import labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
 from pipeline.contract import Amount, Count, Positive, Rows, Share
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
 from pipeline.numeric.early_learning import Memory, early_loss
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.softmax_head import HalfHeads, SoftmaxHead, descend
-from pipeline.numeric.verdict import Calibration, count_odds, log_odds, wrong
+from pipeline.numeric.verdict import Calibration, class_noise, count_odds, log_odds, wrong
 from pipeline.schema import IMAGE
 
 
@@ -120,6 +121,11 @@ class Early:
             score(chance.max(axis=1), seen),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Learned) -> Findings:
+        if not state.is_fitted:
+            return Findings()
+        return Findings(noise=LabelNoise.of_rate(class_noise(state.calibration, state.odds)))
 
     def dump(self, state: Learned) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

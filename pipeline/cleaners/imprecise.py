@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import hashes, keys, lists, score, score_schema, several, vectors
 from pipeline.contract import Count, Rows
+from pipeline.findings import Findings
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.clues import Clue, completed, kept_cells, listed
 from pipeline.numeric.given import drawn, narrowed, widened
+from pipeline.numeric.label_noise import class_shares, noise_of_given
 from pipeline.numeric.nearest import Nearest, fit_nearest, tells
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.sharpen import sharpen
@@ -39,6 +41,8 @@ BINS = 16
 
 SHARPEN_ROWS = 2_000
 """Rows of the sample on which sharpness and confusions are weighed against one another."""
+MOST_TOLD = 2_000
+"""With more classes, their confusions are not told."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,17 @@ class Imprecise:
             score(member[place], present),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Inferred) -> Findings:
+        if not state.is_telling:
+            return Findings()
+        shares = {"images of no class": float(state.transition.foreign.mean())}
+        if self.source == "probe" or len(state.nearest.prior) > MOST_TOLD:
+            return Findings(shares=shares)
+        given = state.transition.given
+        share = class_shares(given, state.nearest.prior)
+        shares["wrong labels"] = 1.0 - float(share @ np.diag(given))
+        return Findings(noise=noise_of_given(given, share), shares=shares)
 
     def dump(self, state: Inferred) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

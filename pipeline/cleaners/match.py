@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from pipeline.cleaners.columns import Named, read_pairs, score, score_schema
 from pipeline.contract import Count, Folds, Number, Rows
 from pipeline.errors import FitError
+from pipeline.findings import Findings
 from pipeline.numeric.bank import Bank
 from pipeline.numeric.evidence import Evidence, Moments
+from pipeline.numeric.label_noise import noise_of_given
 from pipeline.numeric.neighbours import build_index
 from pipeline.numeric.pairs import Pairs
 from pipeline.numeric.prototypes import Prototypes, fit_prototypes, mean_prototypes
@@ -138,6 +140,15 @@ class Match:
             pa.array(np.isin(pairs.key, state.protected)),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Matched) -> Findings:
+        rates = state.evidence.rates
+        shares = {
+            "wrong labels": 1.0 - float(rates.prior @ np.diag(rates.given)),
+            "images of no class": rates.foreign,
+            "captions of another row": rates.swapped,
+        }
+        return Findings(noise=noise_of_given(rates.given, rates.prior), shares=shares)
 
     def dump(self, state: Matched) -> Mapping[str, NDArray[Any]]:
         shown = state.evidence.prototypes

@@ -23,6 +23,7 @@ from scipy.special import expit
 
 from pipeline.cleaners.columns import folds, labels, numbers, score, score_schema, vectors
 from pipeline.contract import Amount, Count, Folds, Rows
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -91,6 +92,11 @@ class Mixture:
             score(gate, known & state.loss.is_split.any()),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Mixed) -> Findings:
+        if not state.loss.is_split.any():
+            return Findings()
+        return Findings(noise=LabelNoise.of_rate(state.loss.high_share))
 
     def dump(self, state: Mixed) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

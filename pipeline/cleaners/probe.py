@@ -27,8 +27,10 @@ from pipeline.cleaners.columns import (
     vectors,
 )
 from pipeline.contract import Count, Folds, Rows
+from pipeline.findings import Findings
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.confusion import Confusion, fit_confusion
+from pipeline.numeric.label_noise import class_shares, noise_of_given
 from pipeline.numeric.lda import FoldLda, Spread, spreads
 from pipeline.numeric.moments import FoldMoments
 from pipeline.numeric.record import from_arrays, to_arrays
@@ -161,6 +163,14 @@ class Probe:
             vector_lists(most, TOP, 0),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Probed) -> Findings:
+        given = state.confusion.given
+        if not state.is_fitted or len(given) > MOST_CLASSES:
+            return Findings()
+        share = class_shares(given, state.prior)
+        wrong = 1.0 - float(share @ np.diag(given))
+        return Findings(noise=noise_of_given(given, share), shares={"wrong labels": wrong})
 
     def dump(self, state: Probed) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -7,7 +7,7 @@ neighbours have become and with prototypes made of them. No label vouches for it
 rows of a fold are judged by a graph on which the labels of that fold are hidden.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -27,6 +27,7 @@ from pipeline.cleaners.columns import (
     vectors,
 )
 from pipeline.contract import Count, Folds, Positive, Rows, Share
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.calibration import HALF, Calibration, own_share
 from pipeline.numeric.coding_rate import Axes, ClassOuter, Compactness
@@ -158,21 +159,25 @@ class Propagate:
         ]
         return pa.table(columns, schema=self.adds)
 
+    def tell(self, state: Propagated) -> Findings:
+        found = state.compactness
+        if not state.is_fitted:
+            return Findings()
+        seen = found.count > 0
+        of_class = found.flagged / np.where(seen, found.count, np.nan)
+        rate, gain = (np.where(seen, value, np.nan) for value in (found.rate, found.gain))
+        return Findings(
+            noise=LabelNoise.of_rate(of_class),
+            coding_rate=rate,
+            gain=gain,
+            shares={"wrong labels": state.calibration.rate},
+        )
+
     def dump(self, state: Propagated) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> Propagated:
         return from_arrays(Propagated, arrays)
-
-
-def tabulate_compactness(state: Propagated, names: Sequence[str]) -> pa.Table:
-    """Return one row per class for a report, those first that gain most by losing suspects."""
-    found = state.compactness
-    order = np.argsort(-found.gain, kind="stable")
-    columns = {"class": np.asarray(names, object)[order]}
-    for name in ("count", "flagged", "rate", "gain"):
-        columns[name] = getattr(found, name)[order]
-    return pa.table(columns)
 
 
 def _merge_pairs(

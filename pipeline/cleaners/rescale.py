@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.cleaners.columns import hashes, labels, score, score_schema, vectors
 from pipeline.cleaners.halves import READS, gather, halves, labelled, parts
 from pipeline.contract import Amount, Count, Number, Positive, Rows, Share
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.bottom import Bottom
 from pipeline.numeric.class_histogram import ClassHistogram
 from pipeline.numeric.class_mixture import ClassMixture, fit_classes
@@ -31,7 +32,7 @@ from pipeline.numeric.meta import Course, Task, train
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.rescaler import MAJORITY, CellStats, Rescaler, features, quantities
 from pipeline.numeric.softmax_head import HalfHeads, SoftmaxHead
-from pipeline.numeric.verdict import Calibration, count_odds, log_odds, wrong
+from pipeline.numeric.verdict import Calibration, class_noise, count_odds, log_odds, wrong
 from pipeline.schema import IMAGE
 
 
@@ -133,6 +134,11 @@ class Rescale:
             score(1.0 - agreement, known),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Rescaled) -> Findings:
+        if not state.is_fitted:
+            return Findings()
+        return Findings(noise=LabelNoise.of_rate(class_noise(state.scales.calibration, state.odds)))
 
     def dump(self, state: Rescaled) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

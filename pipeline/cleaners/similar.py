@@ -8,7 +8,7 @@ class is: so much of a class is flagged, first the rows whose neighbours vote mo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import labels, lists, score, score_schema
 from pipeline.contract import Amount, Count, Rows, Share
+from pipeline.findings import Findings, LabelNoise
 from pipeline.numeric.class_ranks import ClassRanks
 from pipeline.numeric.consensus import Consensus, Transition
+from pipeline.numeric.label_noise import noise_of_given
 from pipeline.numeric.record import from_arrays, to_arrays
 from pipeline.numeric.votes import Votes
 from pipeline.schema import LABEL
@@ -144,6 +146,18 @@ class Similar:
             score(votes.share(winner), heard),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Noise) -> Findings:
+        count, transition = state.ranks.num_rows, state.transition
+        if not count.any():
+            return Findings()
+        rate = np.where(count > 0, state.rate, np.nan)
+        noise = LabelNoise.of_rate(rate)
+        if len(transition.prior) == len(rate):
+            noise = replace(noise_of_given(transition.matrix, transition.prior), rate=rate)
+        wrong = float(state.rate @ count / count.sum())
+        shares = {"wrong labels": wrong, "images with a near copy": state.copied}
+        return Findings(noise=noise, shares=shares)
 
     def dump(self, state: Noise) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.cleaners.columns import folds, hashes, keys, score, score_schema, several, vectors
 from pipeline.contract import Count, Folds, Rows
+from pipeline.findings import Findings
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.given import narrowed, widened
 from pipeline.numeric.lda import FoldLda
@@ -115,6 +116,12 @@ class Tags:
             ragged(given, wrong > HALF, judged),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Tagged) -> Findings:
+        if not state.is_fitted:
+            return Findings()
+        noise = state.noise
+        return Findings(shares={"random tags": noise.noise, "tags left out": noise.missing})
 
     def dump(self, state: Tagged) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

@@ -27,6 +27,7 @@ from pipeline.cleaners.columns import (
 )
 from pipeline.cleaners.labelling import Hosts, Keywords, hosts_of
 from pipeline.contract import Count, Folds, Rows, Share
+from pipeline.findings import Findings, Kinship
 from pipeline.numeric.bottom import Bottom, Columns
 from pipeline.numeric.class_sums import ClassSums
 from pipeline.numeric.label_model import LabelModel, fit_label_model
@@ -194,6 +195,14 @@ class Vote:
             score(belief[row, best], named),
         ]
         return pa.table(columns, schema=self.adds)
+
+    def tell(self, state: Polled) -> Findings:
+        model, name = state.model, ("label", *self.functions)
+        right = model.accuracy @ model.prior
+        shares = {
+            f"votes of {of} that are right": float(s) for of, s in zip(name, right, strict=True)
+        }
+        return Findings(shares=shares, kinship=Kinship(name, model.agreement, model.say))
 
     def dump(self, state: Polled) -> Mapping[str, NDArray[Any]]:
         return to_arrays(state)

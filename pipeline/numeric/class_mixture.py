@@ -36,6 +36,11 @@ class ClassMixture:
     edge: NDArray[np.float64]
     """`(2,)` values between which the mixture was fitted."""
 
+    @property
+    def high_share(self) -> NDArray[np.float64]:
+        """Return the `(k,)` shares of rows in the higher component; NaN without two groups."""
+        return np.where(self.is_split, self.part.share[:, 1], np.nan)
+
     def high(self, value: NDArray[np.floating], label: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the `(n,)` probability of the higher component of each row's class.
 

@@ -80,6 +80,14 @@ class Transition:
         every = np.ones(num_classes)
         return cls(cell, chance, error * every, every, foreign)
 
+    @property
+    def given(self) -> NDArray[np.float64]:
+        """Return the `(k, k)` probabilities of a label (column) given the class (row)."""
+        size = len(self.rest)
+        given = np.repeat(self.rest, size)
+        given[self.cell] = self.chance
+        return given.reshape(size, size)
+
     def posterior(self, clue: Clue) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the `(n, m)` probabilities of the classes, and the `(n,)` of no class."""
         return self._posterior(clue, self._emission(clue)[0])[:2]

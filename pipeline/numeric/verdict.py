@@ -102,6 +102,15 @@ def wrong(
     return np.where(mixture.is_split[label], grouped, drawn)
 
 
+def class_noise(calibration: Calibration, mixture: ClassMixture) -> NDArray[np.float64]:
+    """Return the `(k,)` shares of wrong labels that `wrong` goes by.
+
+    Of labels that are drawn from the prior, some are right by chance.
+    """
+    by_chance = calibration.noise * (1.0 - calibration.prior)
+    return np.where(mixture.is_split, mixture.high_share, by_chance)
+
+
 def class_ranks(
     odds: NDArray[np.floating],
     label: NDArray[np.integer],

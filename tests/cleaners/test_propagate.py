@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from pipeline.cleaners.columns import folds, hashes, keys, labels
-from pipeline.cleaners.propagate import Propagate, tabulate_compactness
+from pipeline.cleaners.propagate import Propagate
 from pipeline.schema import LABEL
 from tests.cleaners.nearby import digits, with_neighbours
 from tests.corpora import Corpus, plant
@@ -88,14 +88,26 @@ def test_classes_are_more_compact_without_their_suspects():
     assert (noisy.rate > clean.rate).all()
 
 
-def test_the_report_lists_first_the_classes_that_gain_most():
+def test_it_tells_the_compactness_of_the_classes_and_how_many_are_suspect():
     corpus = with_neighbours(plant(400, 4, 16, flip=0.3))
-    state, _ = propagate(corpus)
-    table = tabulate_compactness(state, corpus.classes.name)
+    state, added = propagate(corpus)
+    told, label = Propagate().tell(state), labels(corpus.table)
 
-    gain = table["gain"].to_numpy()
-    assert (np.diff(gain) <= 0).all()
-    assert table["class"][0].as_py() == corpus.classes.name[state.compactness.gain.argmax()]
+    suspect = added["propagate.label"].to_numpy() > 0.5
+    np.testing.assert_array_equal(told.gain, state.compactness.gain)
+    np.testing.assert_array_equal(told.coding_rate, state.compactness.rate)
+    np.testing.assert_allclose(
+        told.noise.rate, [suspect[label == c].mean() for c in range(4)], atol=0.01
+    )
+
+
+def test_it_tells_nothing_of_a_class_without_rows():
+    corpus = plant(400, 4, 16, flip=0.3)
+    corpus = with_neighbours(relabel(corpus, np.maximum(labels(corpus.table), 1)))
+    told = Propagate().tell(propagate(corpus)[0])
+
+    for value in (told.noise.rate, told.coding_rate, told.gain):
+        np.testing.assert_array_equal(np.isnan(value), [True, False, False, False])
 
 
 def test_a_corpus_without_labels_gets_no_scores():

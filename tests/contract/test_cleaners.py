@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cleaners import CLEANERS
 from pipeline.engine.local import TableRows, beside
+from pipeline.findings import Telling
 from pipeline.schema import CANDIDATES, CLAIMED
 from tests.corpora import plant, with_several
 
@@ -128,6 +129,45 @@ def test_a_state_survives_dump_and_load(name, fitted):
     assert_close(cleaner.score(again, table), cleaner.score(state, table), 0.0)
 
 
+def assert_told(cleaner, state, num_classes):
+    """Check that what a state tells is in range; nothing if the cleaner tells nothing."""
+    if not isinstance(cleaner, Telling):
+        return
+    told = cleaner.tell(state)
+    for value in (told.coding_rate, told.gain):
+        assert value is None or value.shape == (num_classes,)
+    assert told.coding_rate is None or not (told.coding_rate < 0.0).any()
+    for share in told.shares.values():
+        assert -1e-9 <= share <= 1.0 + 1e-9
+    if told.noise:
+        rate, meant, share = told.noise.rate, told.noise.meant, told.noise.share
+        assert rate.shape == meant.shape == share.shape == (num_classes,)
+        assert not ((rate < 0.0) | (rate > 1.0)).any()  # NaN: not known
+        assert ((meant >= -1) & (meant < num_classes)).all()
+        assert (meant != np.arange(num_classes)).all()
+        np.testing.assert_array_equal(share > 0.0, meant >= 0)
+        assert ((share >= 0.0) & (share <= 1.0)).all()
+    if told.kinship:
+        num = len(told.kinship.name)
+        assert told.kinship.alike.shape == (num, num)
+        assert told.kinship.say.shape == (num,)
+        assert np.isfinite(told.kinship.alike).all()
+
+
+def test_what_it_tells_is_in_range_and_survives_dump_and_load(name, fitted):
+    cleaner, _, corpus, state = fitted[name]
+    assert_told(cleaner, state, len(corpus.classes))
+    if not isinstance(cleaner, Telling):
+        return
+    told, again = cleaner.tell(state), cleaner.tell(cleaner.load(cleaner.dump(state)))
+
+    assert again.shares == told.shares
+    for field in ("coding_rate", "gain"):
+        np.testing.assert_array_equal(getattr(again, field), getattr(told, field))
+    for field in ("rate", "meant", "share") if told.noise else ():
+        np.testing.assert_array_equal(getattr(again.noise, field), getattr(told.noise, field))
+
+
 def test_scores_are_in_range_and_never_nan(name, fitted):
     cleaner, table, _, state = fitted[name]
 
@@ -181,7 +221,9 @@ def scores_of(cleaner):
 def test_odd_corpora_are_scored(name, options):
     corpus = plant(**({"num_rows": 200, "num_dims": 16} | options))
     cleaner, table = prepare(name, corpus)
-    added = cleaner.score(fit(cleaner, table, corpus), table)
+    state = fit(cleaner, table, corpus)
+    added = cleaner.score(state, table)
+    assert_told(cleaner, state, len(corpus.classes))
 
     for column in scores_of(cleaner):
         assert not np.isnan(added[column].drop_null().to_numpy()).any()
@@ -196,7 +238,9 @@ def test_rows_without_a_label_are_scored(name):
     table = corpus.table.set_column(place, "label", nulls)
     corpus = type(corpus)(table, corpus.classes, corpus.fault, corpus.true)
     cleaner, table = prepare(name, corpus)
-    added = cleaner.score(fit(cleaner, table, corpus), table)
+    state = fit(cleaner, table, corpus)
+    added = cleaner.score(state, table)
+    assert_told(cleaner, state, len(corpus.classes))
 
     for column in scores_of(cleaner):
         assert not np.isnan(added[column].drop_null().to_numpy()).any()
@@ -211,7 +255,9 @@ def test_rows_with_several_labels_are_scored(name, is_every_row, held):
     table = with_several(corpus.table, sets, held)
     corpus = type(corpus)(table, corpus.classes, corpus.fault, corpus.true)
     cleaner, table = prepare(name, corpus)
-    added = cleaner.score(fit(cleaner, table, corpus), table)
+    state = fit(cleaner, table, corpus)
+    added = cleaner.score(state, table)
+    assert_told(cleaner, state, len(corpus.classes))
 
     assert added.schema == cleaner.adds
     for column in scores_of(cleaner):
