@@ -25,6 +25,7 @@ from pipeline.store.budget import check_summary
 from pipeline.store.classes import embed_classes
 from pipeline.store.clean import clean
 from pipeline.store.fence import Fence, FencedEngine
+from pipeline.store.findings import findings
 from pipeline.store.history import after, require_same_space, space_of
 from pipeline.store.label import Labeller, label_step
 from pipeline.store.lease import LEASE_S, hold
@@ -282,4 +283,5 @@ def about(run: Run, recipe: Recipe, judged: Judged, corpus: Corpus, started: dat
         shard_faults=judged.catalog.faults,
         thresholds=recipe.policy.thresholds,
         classes=[entry.name for entry in corpus.entries],
+        findings=findings(run, recipe.cleaners, judged.rows),
     )

@@ -12,12 +12,14 @@ import pytest
 from jobs.bench.corpus import Corpus, write
 from pipeline import amend
 from pipeline.cleaners import CLEANERS
+from pipeline.cleaners.match import Match
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine
 from pipeline.errors import GateError, RecipeError, ShardError
 from pipeline.night import nightly
 from pipeline.policy.rules import Drop, Policy
 from pipeline.recipe import parse_recipe
+from pipeline.report.drift import percentage
 from pipeline.schema import ACTIONS
 from pipeline.shards import files
 from pipeline.shards.check import check
@@ -110,6 +112,23 @@ def test_a_night_takes_what_arrived_since_the_last(place):
     assert second.outcome.summary.rows == ROWS
     assert {shard for shard, _ in place.ledger("b")} == {"00002.tar"}
     assert json.loads(Path(place.output, "latest.json").read_text())["night"] == "b"
+
+
+def test_a_night_reports_what_its_cleaners_have_learned_from_all_nights(place):
+    place.arrive(0, 1)
+    place.night("a")
+    place.arrive(2)
+    place.night("b")
+    place.night("c", rescore="decisions")
+    told = {name: Path(place.output, name, "report.html").read_text() for name in "abc"}
+
+    for name in "ab":
+        rates = Match().load(place.state(name)).evidence.rates
+        wrong = 1.0 - float(rates.prior @ np.diag(rates.given))
+        assert 'id="learned"' in told[name]
+        for share in (wrong, rates.foreign, rates.swapped):
+            assert f"<em>{percentage(share)}</em>" in told[name]
+    assert 'id="learned"' not in told["c"]  # no cleaner was asked: decisions alone are new
 
 
 def test_nights_have_the_states_and_decisions_of_one_run_over_all(place, tmp_path, track):

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from hashlib import sha256
@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import text, views
+from pipeline.findings import Findings
+from pipeline.report import learned, text, views
 from pipeline.report.agreement import matrix
 from pipeline.report.deciding import Thresholds
-from pipeline.report.drift import Drift, view_of
+from pipeline.report.drift import Drift, percentage, view_of
 from pipeline.report.gallery import Entry
 from pipeline.report.plots import flow
 from pipeline.report.summary import Summary
@@ -61,6 +62,8 @@ class About:
     """Score column to the reasons it gives, each with the score from which it is given."""
     classes: Sequence[str]
     """Names of the class file."""
+    findings: Mapping[str, Findings] = field(default_factory=dict)
+    """What the cleaners have learned, by their names; classes in the order of `classes`."""
 
 
 def render(
@@ -88,6 +91,7 @@ def render(
         _assets(),
         **_numbers(summary, about),
         **view_of(drift),
+        **learned.view_of(about.findings, about.classes, summary),
         sections=sections,
         pictures=pictures,
     )
@@ -129,6 +133,8 @@ def _environment() -> Environment:
         "visible": text.visible,
         "number": text.number,
         "percent": text.percent,
+        "share": percentage,
+        "rough": text.rough,
         "duration": text.duration,
         "rate": text.rate,
         "moment": _moment,

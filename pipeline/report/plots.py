@@ -15,6 +15,8 @@ TALL: Final = 200
 """Height of all ribbons of the flow together."""
 PLOT_WIDTH, PLOT_HEIGHT, LINE = 340, 110, 15
 """Size of a histogram and height of one line of its threshold labels."""
+RATE_WIDTH, TICK = 120, 2
+"""Widths of a bar of estimates and of one estimate."""
 
 RIBBON = Markup(
     '<path class="ribbon {name}" d="M{x0} {y0}C{mid} {y0} {mid} {y1} {x1} {y1}'
@@ -22,6 +24,7 @@ RIBBON = Markup(
     '<rect class="{name}" x="{x1}" y="{y1}" width="8" height="{h}" rx="2"/>'
 )
 SOURCE = Markup('<rect class="source" x="{}" y="{:.1f}" width="8" height="{:.1f}" rx="2"/>')
+BOX = Markup('<rect class="{name}" x="{x}" y="{y}" width="{width}" height="{height}" rx="{rx}"/>')
 WORDS = Markup(
     '<text class="strong" x="{x}" y="{y}">{head}</text>'
     '<text class="soft" x="{x}" y="{below}">{tail}</text>'
@@ -142,3 +145,26 @@ def _threshold(reason: str, value: float, y: float, base: float) -> Markup:
         x=x, y0=y - 10, y1=base, y=y, tx=x - 5 if is_right else x + 5,
         anchor="end" if is_right else "start", words=f"{visible(reason)} ≥ {value:g}",
     )  # fmt: skip
+
+
+def estimates(middle: float | None, says: Mapping[str, float]) -> Markup:
+    """Return a bar for a share in [0, 1], with a tick for each opinion on it.
+
+    Parameters
+    ----------
+    middle
+        Where the bar ends; None = there is no bar.
+    says
+        Share by who says it.
+    """
+    body = BOX.format(name="well", x=0, y=6, width=RATE_WIDTH, height=9, rx=2)
+    if middle:
+        length = f"{RATE_WIDTH * middle:.1f}"
+        body += BOX.format(name="drop", x=0, y=6, width=length, height=9, rx=2)
+    for name, share in says.items():
+        tip = Markup("<title>{}</title>").format(f"{visible(name)} {share:.1%}")
+        x = f"{(RATE_WIDTH - TICK) * share:.1f}"
+        tick = BOX.format(name="opinion", x=x, y=2, width=TICK, height=17, rx=1)
+        body += Markup("<g>{}{}</g>").format(tip, tick)
+    label = ", ".join(f"{visible(name)} {share:.1%}" for name, share in says.items())
+    return SVG.format(kind="estimates", width=RATE_WIDTH, height=21, label=label, body=body)

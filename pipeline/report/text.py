@@ -8,6 +8,8 @@ FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols that are drawn as nothing."""
 C0_END, DELETE, PICTURES = 0x20, 0x7F, 0x2400
 MINUTE, HOUR = 60, 3600
+SMALL, LARGE = 0.0995, 0.995
+"""Shares below which a decimal is shown, and above which 100 % would be said of less."""
 FEW = 10
 """Rows per second below which a decimal is shown."""
 
@@ -70,6 +72,19 @@ def percent(part: int, whole: int) -> str:
     if share == "100.0%":
         return "100%" if part == whole else ">99.9%"
     return share
+
+
+def rough(share: float) -> str:
+    """Return a share in [0, 1] in per cent, as short as a table needs it.
+
+    Examples
+    --------
+    >>> rough(0.4211), rough(0.0304), rough(0.0001), rough(0.9999), rough(0.0), rough(1.0)
+    ('42%', '3.0%', '<0.1%', '>99%', '0.0%', '100%')
+    """
+    if share < SMALL:
+        return percent(round(1_000_000 * share), 1_000_000)
+    return ">99%" if LARGE < share < 1.0 else f"{100 * share:.0f}%"
 
 
 def duration(seconds: float) -> str:

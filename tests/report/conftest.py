@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from pipeline.drift.changes import Change
 from pipeline.drift.gates import Violation
 from pipeline.drift.partitions import Regrouping
+from pipeline.findings import Findings, Kinship, LabelNoise
 from pipeline.report.drift import Drift
 from pipeline.report.gallery import Entry
 from pipeline.report.page import About, Step
@@ -257,3 +258,30 @@ def make_drift(*texts: str) -> Drift:
 @pytest.fixture
 def drifted():
     return make_drift
+
+
+def make_findings(num_classes: int = len(CLASSES)) -> dict[str, Findings]:
+    """Return what some cleaners have learned of the first classes of the class file."""
+    random = np.random.default_rng(0)
+    noise = random.beta(1.5, 8.0, num_classes)
+    meant = (np.arange(num_classes) + 1) % num_classes
+    found = {
+        name: Findings(
+            noise=LabelNoise(noise * random.uniform(0.6, 1.4, num_classes), meant, noise / 2),
+            shares={"wrong labels": float(noise.mean()), f"seen by {name}": 0.04},
+        )
+        for name in ("match", "probe", "similar", "confident", "imprecise")
+    }
+    rate = random.uniform(15.0, 30.0, num_classes)
+    found["propagate"] = Findings(
+        noise=LabelNoise.of_rate(noise), coding_rate=rate, gain=rate * noise
+    )
+    names = ("match.label", "probe.label", "similar.label", "propagate.label")
+    alike = np.where(np.eye(4) > 0, 1.0, np.linspace(-0.1, 0.9, 4))
+    found["combine"] = Findings(kinship=Kinship(names, alike, np.full(4, 0.4)))
+    return found
+
+
+@pytest.fixture
+def learned():
+    return make_findings

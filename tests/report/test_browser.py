@@ -36,21 +36,27 @@ def browser():
 
 
 @pytest.fixture
-def report(tmp_path, ledger, thresholds, about, pictures, drifted):
+def report(  # noqa: PLR0913  (the parts of a page)
+    tmp_path, ledger, thresholds, about, pictures, drifted, learned
+):
     file = tmp_path / "report.html"
     summary = Summary.of(ledger(2000), thresholds)
-    html = render(summary, about=about, thumbnail=pictures, drift=drifted())
+    told = replace(about, findings=learned(len(about.classes)))
+    html = render(summary, about=told, thumbnail=pictures, drift=drifted())
     file.write_text(html, "utf-8")
     return file
 
 
 @pytest.fixture
-def poisoned(tmp_path, ledger, poison, hostile, about, drifted):
+def poisoned(  # noqa: PLR0913  (the parts of a page)
+    tmp_path, ledger, poison, hostile, about, drifted, learned
+):
     """Write a report in which every text is hostile."""
     file = tmp_path / "poisoned.html"
     summary = Summary.of(poison(ledger(600), *hostile), about.thresholds)
     versions = dict(zip(hostile, hostile, strict=True))
     odd = replace(about, title=hostile[10], versions=versions, recipe_text="\n".join(hostile))
+    odd = replace(odd, classes=hostile, findings=learned(len(hostile)))
     html = render(summary, about=odd, thumbnail=lambda e: [None] * len(e), drift=drifted(*hostile))
     file.write_text(html, "utf-8")
     return file

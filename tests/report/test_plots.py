@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pipeline.report.plots import flow, histogram
+from pipeline.report.plots import estimates, flow, histogram
 
 TITLES = {"keep": "Kept", "drop": "<Dropped> & gone"}
 
@@ -53,3 +53,18 @@ def test_thresholds_are_labelled_and_escaped():
     marks = [t.text for t in ET.fromstring(str(svg)).iter("text") if t.get("class") == "mark"]
 
     assert marks == ["<b>⟨U+202E⟩red ≥ 0.25", "late ≥ 0.9", "never ≥ 1.5"]
+
+
+def test_a_bar_of_estimates_is_as_long_as_their_middle_and_has_a_tick_for_each():
+    svg = estimates(0.25, {"<b>one": 0.0, "two": 1.0})
+    (well,), (bar,) = rectangles(svg, "well"), rectangles(svg, "drop")
+    first, last = rectangles(svg, "opinion")
+
+    assert float(bar.get("width")) == float(well.get("width")) / 4
+    assert float(first.get("x")) == 0.0
+    assert float(last.get("x")) + float(last.get("width")) == float(well.get("width"))
+    assert [t.text for t in ET.fromstring(str(svg)).iter("title")] == ["<b>one 0.0%", "two 100.0%"]
+
+
+def test_without_an_estimate_there_is_no_bar():
+    assert rectangles(estimates(None, {}), "drop") == []

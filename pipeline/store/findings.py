@@ -1,0 +1,26 @@
+"""What the cleaners of a run have learned, read from their stored states: no pass over rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.contract import Cleaner
+from pipeline.findings import Findings, Telling
+from pipeline.store.rows import StoredRows
+from pipeline.store.run import Run
+from pipeline.store.workspace import Step
+
+
+def findings(run: Run, cleaners: Sequence[Cleaner[Any]], rows: StoredRows) -> dict[str, Findings]:
+    """Return what each cleaner tells, by its name and in their order.
+
+    Where scores are those of several nights, each has learned its own, and none is told.
+    """
+    told = {}
+    for cleaner in cleaners:
+        step = rows.step_of(cleaner.adds.names[0])
+        if not (isinstance(cleaner, Telling) and isinstance(step, Step)):
+            continue
+        arrays = run.workspace.load_state(cleaner.name, step.key)
+        if arrays is not None:
+            told[cleaner.name] = cleaner.tell(cleaner.load(arrays))
+    return told
