@@ -9,7 +9,6 @@ import yaml
 from pipeline import strict_yaml
 from pipeline.contract import Engine
 from pipeline.engine.local import LocalEngine
-from pipeline.engine.ray import RayEngine
 from pipeline.errors import RecipeError
 from pipeline.policy.presets import PRESETS
 from pipeline.store.journal import JournalEngine
@@ -87,7 +86,13 @@ def make_engine(
             f"--address {address} must be HOST:PORT of a cluster that this machine is a node of; "
             "to reach one from outside: winnow submit --address http://HEAD:8265"
         )
-    is_ray = name == "ray"
-    engine = RayEngine(address, num_gpus=gpus, num_cpus=cpus) if is_ray else LocalEngine()
+    engine = ray_engine(address, gpus, cpus) if name == "ray" else LocalEngine()
     is_told = not sys.stderr.isatty() if log_fragments is None else log_fragments
     return JournalEngine(engine) if is_told else engine
+
+
+def ray_engine(address: str | None, gpus: int, cpus: int) -> Engine:
+    """Return the engine on Ray, which is imported only where it is asked for."""
+    from pipeline.engine.ray import RayEngine
+
+    return RayEngine(address, num_gpus=gpus, num_cpus=cpus)

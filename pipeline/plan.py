@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pipeline.contract import Sample
 from pipeline.corpus import given
 from pipeline.embed.decode import Picture, decode
-from pipeline.embed.frontend import frontend
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.shards import files
@@ -144,6 +143,8 @@ def find_fault(recipe: Recipe, sample: Sample) -> str | None:
     """Return why a run would quarantine a sample."""
     if recipe.vectors is not None:
         return None if sample.fault in NEEDLESS else sample.fault
+    from pipeline.embed.frontend import frontend
+
     decoded = sample.fault or decode(sample.image or b"", frontend(recipe.encoder))
     return None if isinstance(decoded, Picture) else decoded
 

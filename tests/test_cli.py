@@ -454,6 +454,22 @@ def test_the_installed_command_prints_an_error_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_command_that_embeds_nothing_does_not_load_the_encoder_nor_the_engine():
+    code = (
+        "import sys, pipeline.cli\n"
+        "from pipeline.recipe import parse_recipe\n"
+        "from pipeline.embed.spec import identity\n"
+        "identity(parse_recipe({}).encoder)\n"
+        "heavy = {'open_clip', 'torch', 'torchvision', 'transformers', 'ray.data'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
 def test_the_ledger_of_an_output_is_read_with_any_parquet_reader(finished):
     _, output = finished
 

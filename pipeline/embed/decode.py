@@ -6,15 +6,17 @@ import warnings
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.embed.blocks import has_many_blocks, has_many_scans
-from pipeline.embed.frontend import Frontend
 from pipeline.embed.phash import perceptual_hash
+
+if TYPE_CHECKING:
+    from pipeline.embed.frontend import Frontend
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are quarantined before decoding: Pillow's own bomb limit."""
@@ -49,7 +51,7 @@ class Picture:
     """What it looks like: see `perceptual_hash`."""
 
 
-def decode(image: bytes, frontend: Frontend) -> Picture | str:
+def decode(image: bytes, frontend: "Frontend") -> Picture | str:
     """Return the picture in `image`, resized for the encoder, or a key of `FAULTS`."""
     if has_many_blocks(image):
         return "image-too-complex"

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Sample
 from pipeline.embed.decode import Picture, decode, stack
-from pipeline.embed.encoder import Encoder
-from pipeline.embed.frontend import Frontend
 from pipeline.schema import EARLY, IMAGE, SAMPLE, TEXT, vector
+
+if TYPE_CHECKING:
+    from pipeline.embed.encoder import Encoder
+    from pipeline.embed.frontend import Frontend
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Prepared:
     """`(t, context)`: captions of the rows without a fault that have one."""
 
 
-def prepare(shard: str, samples: Iterable[Sample], frontend: Frontend) -> Prepared:
+def prepare(shard: str, samples: Iterable[Sample], frontend: "Frontend") -> Prepared:
     """Decode, validate and tokenise the samples of one fragment.
 
     A sample that cannot be used becomes a row with a `fault`; none is lost.
@@ -81,7 +83,7 @@ def mark_cut(rows: list[dict[str, Any]], cut: NDArray[np.bool_]) -> None:
         row["caption_cut"] = bool(was_cut)
 
 
-def embed(prepared: Prepared, encoder: Encoder) -> pa.Table:
+def embed(prepared: Prepared, encoder: "Encoder") -> pa.Table:
     """Return the table of a fragment with its vectors, null where a row has none."""
     table = prepared.table
     readable = np.array([fault is None for fault in table["fault"].to_pylist()], dtype=bool)

@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import open_clip
-
 from pipeline.errors import RecipeError, quoted
 
 CONFIG: Final = "open_clip_config.json"
@@ -88,10 +86,9 @@ def _check_numbers(folder: Path, model: dict[str, Any]) -> None:
 
 
 def _check_names(folder: Path, model: dict[str, Any]) -> None:
-    known = _known_names()
     for part, names in NAMES.items():
         for name in names:
-            if name in model[part] and _choice(name, model[part][name]) - known:
+            if name in model[part] and _choice(name, model[part][name]) - _known_names():
                 raise RecipeError(
                     f"{folder / CONFIG}: {part}.{name} must be one that a model of open_clip "
                     f"itself has, got {quoted(model[part][name])}; it could fetch or run anything"
@@ -124,6 +121,8 @@ def _choice(name: str, value: Any) -> set[str]:
 @cache
 def _known_names() -> frozenset[str]:
     """Return every choice that open_clip's own configurations make, and its defaults."""
+    import open_clip
+
     chosen: set[str] = {"timm_proj=''", "timm_proj='none'", "tokenizer_mode=None"}
     for model in open_clip.list_models():
         config = open_clip.get_model_config(model)

@@ -1,4 +1,8 @@
-"""Which encoder to use: what open_clip knows of it, and what names it."""
+"""Which encoder to use: what open_clip knows of it, and what names it.
+
+open_clip brings PyTorch and takes ten seconds to import, so only a model that open_clip knows by
+name has it imported here: who looks at a run, or scores vectors that are there, does without.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import open_clip
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from pydantic import Field
 
 from pipeline.embed.local_model import CONFIG, checkpoint, read_config
@@ -57,6 +59,8 @@ def describe(spec: EncoderSpec) -> dict[str, Any]:
         if not (spec.folder / CONFIG).is_file():
             raise RecipeError(f"encoder {spec.model!r} must be a folder with {CONFIG}")
         return dict(read_config(spec.folder)["model_cfg"])
+    import open_clip
+
     # no scheme goes through: of `hf-hub:` open_clip would fetch what the hub holds today
     known = spec.model in open_clip.list_models()
     config = open_clip.get_model_config(spec.model) if known else None
@@ -70,7 +74,11 @@ def published_preprocess(spec: EncoderSpec) -> dict[str, Any]:
     """Return the preprocessing that was published with the weights, if any."""
     if spec.folder is not None:
         return dict(read_config(spec.folder).get("preprocess_cfg", {}))
-    return dict(get_pretrained_cfg(spec.model, spec.pretrained) or {}) if spec.pretrained else {}
+    if not spec.pretrained:
+        return {}
+    from open_clip.pretrained import get_pretrained_cfg
+
+    return dict(get_pretrained_cfg(spec.model, spec.pretrained) or {})
 
 
 def weights(spec: EncoderSpec) -> Path:
@@ -82,12 +90,14 @@ def weights(spec: EncoderSpec) -> Path:
         If there is no such file or tag.
     """
     describe(spec)
-    tags = open_clip.list_pretrained_tags_by_model(spec.model)
     if spec.folder is not None:
         found = checkpoint(spec.folder)
         if found is None:
             raise RecipeError(f"encoder {spec.model!r} cannot be loaded: no .safetensors in it")
         return found
+    import open_clip
+
+    tags = open_clip.list_pretrained_tags_by_model(spec.model)
     if spec.pretrained is None:
         raise RecipeError(
             f"encoder {spec.model!r} has no weights: set encoder.pretrained to a .safetensors "
@@ -107,6 +117,8 @@ def weights(spec: EncoderSpec) -> Path:
 
 def downloaded(spec: EncoderSpec) -> Path:
     """Return the weights of a tag, from the network or from the cache of an earlier time."""
+    from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
     where = f"encoder.pretrained {spec.pretrained!r} of {spec.model}"
     try:
         file = Path(download_pretrained(get_pretrained_cfg(spec.model, spec.pretrained)))

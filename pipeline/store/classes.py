@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import strict_yaml
 from pipeline.contract import Classes
-from pipeline.embed.encoder import Encoder
-from pipeline.embed.frontend import frontend
-from pipeline.embed.prompts import prompts, text_prototype
+from pipeline.embed.prompts import prompts
 from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.errors import RecipeError, did_you_mean, quoted
 from pipeline.shards import files
@@ -148,6 +146,8 @@ def embed_classes(
     key = key_of([asdict(entry) for entry in entries], identity(spec))
     stored = run.workspace.load_state("classes", key)
     if stored is None:
+        from pipeline.store.text_tower import TextTower, as_it_is
+
         parts = [entry.parts() for entry in entries]
         done = run.engine.pipe(as_it_is, TextTower(spec), [parts])
         stored = {"embedding": next(value for _, value in done)}
@@ -163,23 +163,3 @@ def given_prototypes(spec: VectorSpec, num_classes: int) -> NDArray[np.float32]:
             f"{spec.classes} has {len(prototype)} vectors, the class file has {num_classes} classes"
         )
     return unit_rows(prototype).astype(np.float32)
-
-
-def as_it_is(item: Any) -> Any:
-    """Return the item."""
-    return item
-
-
-@dataclass(frozen=True)
-class TextTower:
-    """Makes the stage that turns the parts of classes into prototypes."""
-
-    spec: EncoderSpec
-
-    def __call__(self) -> Any:
-        encoder, front = Encoder(self.spec), frontend(self.spec)
-
-        def encode(texts: Sequence[str]) -> NDArray[np.float16]:
-            return encoder.text(front.tokens(texts)[0])
-
-        return lambda classes: np.stack([text_prototype(parts, encode) for parts in classes])

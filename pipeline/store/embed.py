@@ -9,8 +9,6 @@ from pipeline.embed.spec import EncoderSpec, identity
 from pipeline.store import vectors
 from pipeline.store.budget import Budget, check_shards
 from pipeline.store.catalog import Catalog
-from pipeline.store.encode import Encoding
-from pipeline.store.samples import Read
 from pipeline.store.vectors import VectorSpec
 from pipeline.store.workspace import Step, Workspace
 
@@ -49,6 +47,10 @@ def run(
         for _, rows in engine.each(take, vectors.aligned(spec, catalog, todo)):
             progress(rows)
         return reused
+    # open_clip is imported here, or where a worker gets its part, and not in the time of a fragment
+    from pipeline.store.encode import Encoding
+    from pipeline.store.samples import Read
+
     budget = Budget(engine.limits, catalog.num_rows)
     for rows in Encoding(Read(spec, caption), step, engine).run(todo):
         progress(rows.total())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 FORKS = get_context("forkserver")
 """Forks every process from one that has imported everything: a start costs a second, not ten."""
-FORKS.set_forkserver_preload(["pipeline.cli"])
+FORKS.set_forkserver_preload(["pipeline.cli", "pipeline.store.encode", "pipeline.engine.ray"])
 POLL_S = 0.0005
 TIMES = re.compile(
     r'<p class="soft">[^<]* took [^<]*</p>|<h2>Run</h2>.*?</table>|<p>Begun [^<]*</p>', re.DOTALL

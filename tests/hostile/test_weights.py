@@ -111,7 +111,7 @@ def test_a_pickle_under_the_name_of_safetensors_is_no_checkpoint(folder, trap):
 
 def test_a_tag_whose_weights_are_a_pickle_is_refused(monkeypatch, tmp_path):
     file = tmp_path / "weights.pt"
-    monkeypatch.setattr("pipeline.embed.spec.download_pretrained", lambda _: str(file))
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda _: str(file))
 
     with pytest.raises(RecipeError, match=r"is published as \.pt, a pickle that could run code"):
         weights(EncoderSpec(model="ViT-B-32", pretrained="openai"))
