@@ -92,12 +92,12 @@ def test_a_picture_that_lacks_its_last_lines_is_truncated(front, kind, make_pict
 def test_a_bomb_is_refused_at_its_header_quickly_and_in_little_memory(front, width):
     bomb = png_header(width, width, png_chunk(b"IDAT", zlib.compress(bytes(1000))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    started = time.process_time()
 
     found = decode(bomb, front)
 
     assert found == "image-too-large"
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 

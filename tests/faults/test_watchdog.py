@@ -150,7 +150,6 @@ curate(load_recipe({recipe!r}), {workspace!r}, {output!r}, LocalEngine(), untrac
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_run_that_a_picture_kills_is_started_again_until_the_picture_is_isolated(
     tmp_path, trial, track, published_bytes, pytestconfig
 ):
@@ -178,7 +177,6 @@ def test_a_run_that_a_picture_kills_is_started_again_until_the_picture_is_isolat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_fragment_that_was_begun_too_often_is_searched_without_harm(
     tmp_path, trial, track, published_bytes, monkeypatch
 ):
