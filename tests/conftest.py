@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from pipeline.curate import Outcome, curate
 from pipeline.embed.spec import EncoderSpec
@@ -139,6 +140,17 @@ def write_crawl(folder: Path, num_shards: int = 3, num_rows: int = 20) -> Crawl:
     classes.write_text("name,synonyms,definition\nred panda,firefox;lesser panda,\n"
                        "snow goose,,a white bird\noak,quercus,\n")  # fmt: skip
     return Crawl(folder / "crawl", classes, num_shards * num_rows, faults, members)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give cleaners and what they compute one thread, as a run does (`store.clean`).
+
+    On two cores that have other work, two threads wait for each other longer than they work.
+    """
+    is_numeric = request.path.parent.name in ("cleaners", "contract", "numeric")
+    with threadpool_limits(1 if is_numeric else None):
+        yield
 
 
 def untracked(name: str, total: int) -> Any:
