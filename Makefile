@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)  ## curate the bundled crawl and print where the report is
 	$(BIN)/winnow demo
 
+# threads that wait leave the processors to others
+test: export OMP_WAIT_POLICY := PASSIVE
 test: $(STAMP)  ## every test that needs no GPU and no network
 	@$(MAKE) --no-print-directory chromium
 	$(BIN)/python -m pytest -m "not gpu and not network"
