@@ -7,6 +7,7 @@ that exist already; the crawl and all that is made of it is deleted after.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 from jobs.bench.audit import audit
 from jobs.bench.confident import alone
 from jobs.bench.corpus import Corpus, write
-from jobs.bench.laps import Laps
+from jobs.bench.laps import Lap, Laps, told
 from jobs.bench.processes import peak, ray_workers
 from pipeline.contract import Engine
 from pipeline.curate import curate
@@ -42,6 +43,7 @@ def report(sizes: list[int], shards: list[int] | None, engine: str, place: str |
         with tempfile.TemporaryDirectory(dir=place) as folder:
             corpus = Corpus(Path(folder) / "crawl", num_rows, num_shards)
             write(corpus)
+            os.sync()  # what writing the crawl costs the disk is no part of the run
             costs.append(alone(curated, corpus, engine))
             print(costs[-1].line())
             faults = audit(corpus, Path(folder) / "output")
@@ -60,22 +62,26 @@ class Cost:
     base_bytes: int
     """Memory of the driver before the run: imports."""
     seconds: float = 0.0
-    steps: dict[str, float] = field(default_factory=dict)
-    """Seconds of each step."""
+    steps: dict[str, Lap] = field(default_factory=dict)
+    """What each step has taken of the driver."""
     peak_bytes: int = 0
     worker_bytes: int = 0
     """Largest memory of each Ray worker, summed; 0 without Ray."""
     actions: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU of the driver."""
+        return sum(lap.cpu for lap in self.steps.values())
+
     def line(self) -> str:
         """Return the figures as text."""
-        steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in self.steps.items())
         workers = f", workers {gib(self.worker_bytes)} in sum" if self.worker_bytes else ""
         return (
             f"load, {self.rows} rows in {self.shards} shards, {self.engine} engine: "
-            f"{self.seconds:.0f} s, {self.rows / self.seconds:.0f} rows/s, driver peak "
-            f"{gib(self.peak_bytes)} ({gib(self.base_bytes)} before){workers}\n"
-            f"  seconds: {steps}\n  rows: {self.actions}"
+            f"{self.seconds:.0f} s ({self.cpu:.0f} of CPU), {self.rows / self.seconds:.0f} rows/s, "
+            f"driver peak {gib(self.peak_bytes)} ({gib(self.base_bytes)} before){workers}\n"
+            f"  seconds (CPU): {told(self.steps)}\n  rows: {self.actions}"
         )
 
 
@@ -87,8 +93,11 @@ def gib(size: int) -> str:
 def growth(small: Cost, large: Cost) -> str:
     """Return how time and memory grow with the rows."""
     seconds, memory = large.seconds / small.seconds, large.peak_bytes / small.peak_bytes
-    rows = large.rows / small.rows
-    return f"load, {rows:.1f} times the rows: {seconds:.1f} times the time, {memory:.2f} the memory"
+    rows, cpu = large.rows / small.rows, large.cpu / small.cpu
+    return (
+        f"load, {rows:.1f} times the rows: {seconds:.1f} times the time, {cpu:.1f} the CPU "
+        f"seconds, {memory:.2f} the memory"
+    )
 
 
 def curated(corpus: Corpus, engine: str) -> Cost:

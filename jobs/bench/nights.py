@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobs.bench.confident import alone
 from jobs.bench.corpus import Corpus, write
-from jobs.bench.laps import Laps
+from jobs.bench.laps import Lap, Laps, told
 from jobs.bench.load import ENGINES, SHARD_ROWS, engine_of, gib
 from jobs.bench.processes import peak
 from pipeline.night import nightly
@@ -39,16 +39,15 @@ class Cost:
     name: str
     rows: int = 0
     seconds: float = 0.0
-    steps: dict[str, float] = field(default_factory=dict)
-    """Seconds of each step."""
+    steps: dict[str, Lap] = field(default_factory=dict)
+    """What each step has taken of the driver."""
     peak_bytes: int = 0
 
     def line(self) -> str:
         """Return the figures as text."""
-        steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in self.steps.items())
         return (
             f"night {self.name}: {self.rows} rows, {self.seconds:.1f} s, driver peak "
-            f"{gib(self.peak_bytes)}\n  seconds: {steps}"
+            f"{gib(self.peak_bytes)}\n  seconds (CPU): {told(self.steps)}"
         )
 
 
