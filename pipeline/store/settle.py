@@ -22,6 +22,8 @@ INPUT = (
     *(LABEL, LABEL_TEXT, CANDIDATES, ANSWERED),
 )
 """What a decision needs beside the scores."""
+SUMMED_ROWS = 16_384
+"""Most rows of several fragments that are summed up at once: most of the work is not by row."""
 
 
 def settle(run: Run, rows: StoredRows, policy: Policy, scores: Sequence[str], total: int) -> Step:
@@ -89,13 +91,19 @@ class Summarise:
     policy: Policy
 
     def __call__(self, fragments: Sequence[str]) -> Summary:
-        return reduce(merge, map(self.of, fragments))
+        is_small = num_promised(fragments) <= SUMMED_ROWS
+        parts = [fragments] if is_small else [[fragment] for fragment in fragments]
+        return reduce(merge, map(self.of, parts))
 
-    def of(self, fragment: str) -> Summary:
-        """Return the summary of one fragment."""
-        caption = self.samples.read(fragment, ["caption"])
-        table = self.step.read(fragment).append_column("caption", caption["caption"])
+    def of(self, fragments: Sequence[str]) -> Summary:
+        """Return the summary of fragments that are held in memory together."""
+        table = pa.concat_tables(map(self.read, fragments)).combine_chunks()
         return Summary.of(table, self.policy.thresholds)
+
+    def read(self, fragment: str) -> pa.Table:
+        """Return the ledger of a fragment with its captions."""
+        caption = self.samples.read(fragment, ["caption"])
+        return self.step.read(fragment).append_column("caption", caption["caption"])
 
 
 @dataclass(frozen=True)
