@@ -49,6 +49,8 @@ def read_ranges(uri: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     if not ranges:
         return []
     fs, path = resolve(uri)
+    if isinstance(fs, LocalFileSystem):
+        return ask(uri, "read it", local.read_ranges, Path(path), ranges)
     parts = _Parts(fs, [(path, start, end) for start, end in ranges])
     return [_content(uri, part) for part in ask(uri, "read it", parts.fetch)]
 

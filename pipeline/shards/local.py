@@ -1,10 +1,10 @@
-"""Commit files of a local disk: whole content first, then the name."""
+"""Files of a local disk: read in many places at once; whole content first, then the name."""
 
 import errno
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,6 +13,16 @@ ABANDONED_SECONDS = 24 * 3600
 """No writer holds a temporary file for so long: it is made from what is there already."""
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOTSUP}
+
+
+def read_ranges(path: Path, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return the bytes of each `[start, end)`; the file is opened once for all of them."""
+    parts = []
+    with path.open("rb") as file:
+        for start, end in ranges:
+            file.seek(start)
+            parts.append(file.read(max(end - start, 0)))
+    return parts
 
 
 def replace(path: Path, parts: Iterable[bytes], permitted: Callable[[], None]) -> None:

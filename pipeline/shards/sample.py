@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 FAULTS: Final[dict[str, str]] = {
     "missing-image": "the sample has no member or value that is an image",
@@ -118,10 +120,13 @@ def _shown(key: str) -> str:
 
 def entries_of(table: pa.Table) -> list[tuple[int, Entry]]:
     """Return the row number and the entry of each row of an index table, in its order."""
+    member = pc.list_flatten(table["member"])
+    members = map(Member, *(pc.struct_field(member, f.name).to_pylist() for f in _MEMBER))
+    lengths = pc.list_value_length(table["member"])
+    columns = (
+        column.to_pylist() for column in (table["row"], table["key"], lengths, table["fault"])
+    )
     return [
-        (
-            row["row"],
-            Entry(row["key"], tuple(Member(**m) for m in row["member"]), row["fault"]),
-        )
-        for row in table.to_pylist()
+        (row, Entry(key, tuple(islice(members, num)), fault))
+        for row, key, num, fault in zip(*columns, strict=True)
     ]

@@ -18,6 +18,8 @@ Numbered = tuple[int, Entry]
 def wanted(entry: Entry, size: int) -> list[Member]:
     """Return the members inside of a shard of `size` bytes, the smallest that fit the bound."""
     inside = [member for member in entry.members if member.offset + member.size <= size]
+    if sum(member.size for member in inside) <= MAX_MEMBER_BYTES:
+        return inside
     ends = accumulate(sorted(member.size for member in inside))
     num_read = sum(end <= MAX_MEMBER_BYTES for end in ends)
     chosen = set(sorted(inside, key=lambda member: member.size)[:num_read])

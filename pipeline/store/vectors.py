@@ -161,12 +161,13 @@ class Take:
     def describe(self, fragment: Fragment, image: NDArray[np.float16]) -> pa.Table:
         """Return the sample columns; a vector that is no direction is a fault."""
         rows = []
-        for sample, vector in zip(fragment.samples(self.caption), image, strict=True):
+        usable = np.logical_and(np.isfinite(image).all(axis=1), image.any(axis=1))
+        samples = fragment.samples(self.caption)
+        for sample, vector, is_usable in zip(samples, image, usable.tolist(), strict=True):
             content = sample.image or vector.tobytes()
             fault = sample.fault if sample.fault not in NEEDLESS else None
-            usable = bool(np.isfinite(vector).all() and vector.any())
             rows.append(
-                self.row(fragment, sample, content, fault or ("" if usable else "bad-vector"))
+                self.row(fragment, sample, content, fault or ("" if is_usable else "bad-vector"))
             )
         return pa.Table.from_pylist(rows, SAMPLE)
 
