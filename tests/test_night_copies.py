@@ -12,7 +12,6 @@ from pipeline.night import nightly
 from pipeline.recipe import parse_recipe
 from pipeline.store.nights import Nights
 from pipeline.store.workspace import Workspace
-from tests.local_ray import local_ray
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +79,19 @@ def test_what_is_new_beside_copies_is_kept(nights, crawl, tmp_path):
 
 @pytest.mark.ray
 def test_nights_on_ray_have_the_bytes_of_nights_in_one_process(nights, crawl, published_bytes):
+    import ray
+
     from pipeline.engine.ray import RayEngine
 
+    ray.shutdown()
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     shards = sorted(crawl.folder.glob("*.tar"))
-    with local_ray(num_cpus=2):
+    try:
         for number, name in enumerate("ab"):
             nights(name, shards[number])
             nights(name, engine=RayEngine(), suffix="-ray")
+    finally:
+        ray.shutdown()
 
     for name in "ab":
         expected = published_bytes(nights.output / name)

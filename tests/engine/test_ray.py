@@ -6,7 +6,6 @@ import pytest
 
 from pipeline import errors
 from pipeline.errors import CurationError, FitError, RecipeError, SchemaError, ShardError
-from tests.local_ray import local_ray
 
 pytestmark = [
     pytest.mark.ray,
@@ -19,10 +18,14 @@ NUM_CPUS = 2
 
 @pytest.fixture(scope="module")
 def engine():
+    import ray
+
     from pipeline.engine.ray import RayEngine
 
-    with local_ray(NUM_CPUS):
-        yield RayEngine()
+    ray.shutdown()
+    ray.init("local", num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False)
+    yield RayEngine()
+    ray.shutdown()
 
 
 def test_each_item_is_done_once_with_its_index(engine):
@@ -196,13 +199,20 @@ def test_a_run_that_was_started_locally_is_continued_on_a_cluster(
     assert all(path.exists() for path in lost)
 
 
+@pytest.mark.timeout(120)
 def test_one_processor_is_enough():
+    import ray
+
     from pipeline.engine.ray import RayEngine
 
-    with local_ray(num_cpus=1):
+    ray.shutdown()
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
         engine = RayEngine()
         piped = sorted(engine.pipe(lambda n: n + 1, lambda: lambda n: n * 2, [1, 2, 3]))
         done = sorted(engine.each(lambda n: n + 1, [1, 2, 3]))
+    finally:
+        ray.shutdown()
 
     assert piped == [(0, 4), (1, 6), (2, 8)]
     assert done == [(0, 2), (1, 3), (2, 4)]

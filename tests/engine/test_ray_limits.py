@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.contract import Limits
 from pipeline.errors import StallError, WorkerError
-from tests.local_ray import local_ray
 
 pytestmark = [
     pytest.mark.ray,
@@ -21,10 +20,14 @@ NUM_CPUS = 2
 
 @pytest.fixture(scope="module")
 def engine():
+    import ray
+
     from pipeline.engine.ray import RayEngine
 
-    with local_ray(NUM_CPUS):
-        yield RayEngine()
+    ray.shutdown()
+    ray.init("local", num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False)
+    yield RayEngine()
+    ray.shutdown()
 
 
 @pytest.fixture

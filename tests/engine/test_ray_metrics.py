@@ -23,7 +23,6 @@ from pipeline.observer import Watched
 from pipeline.recipe import parse_recipe
 from pipeline.store.journal import JournalEngine
 from tests.cluster.promql import labels, metrics
-from tests.local_ray import local_ray
 
 pytestmark = [
     pytest.mark.ray,
@@ -92,21 +91,24 @@ def by(key: str, samples: dict[Any, float]) -> dict[str, float]:
     return {dict(found)[key]: value for found, value in samples.items()}
 
 
-def exporting() -> dict[str, Any]:
-    """Return the options of a Ray that exports every second, on a port that is free now."""
+@pytest.fixture(scope="module")
+def endpoint():
+    import ray
+
+    ray.shutdown()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return {
-        "_metrics_export_port": port,
-        "_system_config": {"metrics_report_interval_ms": 1000},
-    }
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    with local_ray(num_cpus=2, more=exporting) as options:
-        yield Endpoint(options["_metrics_export_port"])
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _metrics_export_port=port,
+        _system_config={"metrics_report_interval_ms": 1000},
+    )
+    yield Endpoint(port)
+    ray.shutdown()
 
 
 @dataclass(frozen=True)
