@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     On two cores that have other work, two threads wait for each other longer than they work.
     """
     is_numeric = request.path.parent.name in ("cleaners", "contract", "numeric")
-    with threadpool_limits(1 if is_numeric else None):
+    with threadpool_limits(1) if is_numeric else nullcontext():
         yield
 
 

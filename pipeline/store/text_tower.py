@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.embed.encoder import Encoder
@@ -30,4 +31,9 @@ class TextTower:
         def encode(texts: Sequence[str]) -> NDArray[np.float16]:
             return encoder.text(front.tokens(texts)[0])
 
-        return lambda classes: np.stack([text_prototype(parts, encode) for parts in classes])
+        def stage(classes: Sequence[Any]) -> NDArray[np.float32]:
+            # as `Towers` says for fragments: the same sums in every worker
+            torch.set_num_threads(max(torch.multiprocessing.cpu_count(), 1))
+            return np.stack([text_prototype(parts, encode) for parts in classes])
+
+        return stage
