@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import expit, logit
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from pipeline.cleaners import CLEANERS
 from pipeline.cleaners.combine import Combine
@@ -71,7 +71,7 @@ def test_a_duplicated_cleaner_changes_nothing():
     state, more = combine(np.column_stack([score, score[:, 2], score[:, 2]]))
     blind = np.column_stack([score, score[:, [2, 2]]]).mean(axis=1)
 
-    np.testing.assert_allclose(state.model.say[2:].sum(), 1.0, atol=0.1)
+    np.testing.assert_allclose(state.say[2:].sum(), 1.0, atol=0.1)
     assert np.abs(label(once) - label(more)).mean() < 0.005
     assert roc_auc_score(wrong, label(more)) > roc_auc_score(wrong, blind) + 0.005
 
@@ -81,10 +81,10 @@ def test_a_useless_cleaner_gets_no_weight():
     noise = np.random.default_rng(1).random(len(score))
     one, _ = combine(score)
     state, _ = combine(np.column_stack([score, noise]))
-    reach = np.ptp(state.model.evidence, axis=1)
+    reach = np.ptp(state.evidence, axis=1)
 
     assert reach[3] < 0.1 * reach[:3].min()
-    assert abs(state.model.wrong - one.model.wrong) < 0.02
+    assert abs(state.wrong - one.wrong) < 0.02
 
 
 def test_the_average_loses_what_the_better_detector_gets_wrong():
@@ -101,6 +101,29 @@ def test_the_average_loses_what_the_better_detector_gets_wrong():
     assert roc_auc_score(wrong, share) > roc_auc_score(wrong, blind) + 0.01
     assert np.mean(share[simple] < 0.5) > 0.9
     assert np.mean(blind[simple] < 0.5) < 0.5
+
+
+def shared_errors(num_rows=10_000, seed=4):
+    """Draw six cleaners that take hard clean rows for wrong ones, and one that does not."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(num_rows) < 0.15
+    hard = ~wrong & (rng.random(num_rows) < 0.2)
+    kin = rng.normal(size=(num_rows, 6)) + np.where(wrong, 2.5, np.where(hard, 1.5, -2.5))[:, None]
+    alone = rng.normal(size=num_rows) + np.where(wrong, 2.5, -2.5)
+    return wrong, hard, expit(1.5 * np.column_stack([alone, kin]))
+
+
+def test_cleaners_that_err_together_do_not_outvote_the_one_that_knows():
+    wrong, hard, score = shared_errors()
+    state, added = combine(score)
+    share, best = label(added), score[:, 0]
+    majority = np.mean(score > 0.5, axis=1) > 0.5
+
+    assert np.mean(majority[hard]) > 0.9
+    assert np.mean(share[hard] > 0.5) < 0.03
+    assert f1_score(wrong, share > 0.5) > f1_score(wrong, best > 0.5) - 0.005
+    assert roc_auc_score(wrong, share) > roc_auc_score(wrong, best) - 0.001
+    assert abs(state.wrong - wrong.mean()) < 0.01
 
 
 def test_abstaining_says_nothing():

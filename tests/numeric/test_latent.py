@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import expit, logit
 
@@ -26,12 +28,11 @@ def fit(place, claim):
 
 def test_the_posterior_is_bayes_rule():
     rng = np.random.default_rng(1)
-    right, astray = rng.dirichlet(np.ones(3), 2), rng.dirichlet(np.ones(3), 2)
-    model = Latent(0.2, right, astray, np.ones(2), np.eye(2))
+    share, chance = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(3), (3, 2))
+    model = Latent(share, chance, np.ones(2), np.eye(2))
     for place in np.ndindex(3, 3):
-        bad = 0.2 * astray[0, place[0]] * astray[1, place[1]]
-        good = 0.8 * right[0, place[0]] * right[1, place[1]]
-        assert np.isclose(model.posterior(np.array([place]))[0], bad / (bad + good))
+        joint = [share[c] * chance[c, 0, place[0]] * chance[c, 1, place[1]] for c in range(3)]
+        assert np.isclose(model.posterior(np.array([place]))[0], joint[2] / sum(joint))
 
 
 def test_bins_mean_what_they_mean():
@@ -61,14 +62,38 @@ def test_a_cluster_of_copies_has_one_vote():
     assert model.correlation[2, 3] > 0.999
 
 
+def test_hard_rows_are_told_from_wrong_ones():
+    rng = np.random.default_rng(2)
+    kind = rng.choice(3, 12_000, p=[0.6, 0.25, 0.15])
+    kin = np.array([[0.8, 0.15, 0.05], [0.1, 0.6, 0.3], [0.02, 0.18, 0.8]])
+    apart = np.array([[0.95, 0.04, 0.01], [0.95, 0.04, 0.01], [0.05, 0.15, 0.8]])
+    truth = np.stack([kin, kin, kin, kin, apart], axis=1)
+    above = truth.cumsum(axis=2)[kind]
+    place = (rng.random((12_000, 5, 1)) > above).sum(axis=2)
+    model = fit(place, np.tile([0.05, 0.5, 0.95], (5, 1)))
+
+    np.testing.assert_allclose(model.share, [0.6, 0.25, 0.15], atol=0.03)
+    np.testing.assert_allclose(model.chance, truth, atol=0.05)
+
+
+def test_a_higher_bin_never_speaks_for_a_lower_class():
+    rng = np.random.default_rng(3)
+    place = rng.integers(0, 6, (2_000, 4))
+    model = fit(place, np.tile(np.linspace(0.05, 0.95, 6), (4, 1)))
+    ratio = np.diff(np.log(model.chance), axis=0)
+
+    assert (np.diff(ratio, axis=2) >= -1e-9).all()
+    assert (np.diff(model.evidence, axis=1) >= -1e-9).all()
+
+
 def test_scores_that_are_silent_add_nothing():
     _, place, claim, _ = binned(2_000)
     model = fit(place, claim)
     some = place.copy()
     some[:, 1] = -1
-    expected = model.odds(place) - model.say[1] * model.evidence[1, place[:, 1]]
+    without = replace(model, chance=model.chance[:, [0, 2]], say=model.say[[0, 2]])
 
-    np.testing.assert_allclose(model.odds(some), expected)
+    np.testing.assert_allclose(model.belief(some), without.belief(place[:, [0, 2]]))
 
 
 def test_no_rows_are_no_error():
