@@ -24,6 +24,8 @@ EASY, HARD, WRONG = range(3)
 """Classes of rows: the first two have the right label."""
 LEAST = 0.01
 """Claims nearer to 0 or to 1 are taken as this far from it."""
+HALF = 0.5
+"""Claim above which a score calls a label wrong."""
 COPIES = 0.95
 """Correlation of two scores, given what all claim, above which one repeats the other."""
 TOGETHER = 0.8
@@ -128,7 +130,7 @@ def fit_latent(
     (True, True)
     """
     fitted, claimed = Latent.unknown(*claim.shape), _claimed(place, claim)
-    alone = ((place >= 0).sum(axis=1) == 1)[:, None]
+    known = ((place >= 0).sum(axis=1) == 1) | _is_claimed_by_all(place, claim)
     belief = claimed
     for step in range(num_steps):
         if step % max(num_steps // 3, 1) == 0:
@@ -137,7 +139,7 @@ def fit_latent(
             say = effective_say(shared, TOGETHER)
             fitted = replace(fitted, correlation=correlation, say=say)
         fitted = _step(fitted, place, weight[:, None] * belief)
-        belief = np.where(alone, claimed, fitted.belief(place))
+        belief = np.where(known[:, None], claimed, fitted.belief(place))
     return fitted
 
 
@@ -145,13 +147,25 @@ def _claimed(place: NDArray[np.int64], claim: Values) -> Values:
     """Return the `(p, 3)` classes that the scores claim: where the model starts.
 
     A label is wrong by their mean claim; of the right ones the same share is hard. A score alone
-    is taken at its word.
+    is taken at its word, and so are all if they agree that a label is wrong: two kinds of wrong
+    labels, such as those of a class and of its sister, would else pass for hard rows and wrong.
     """
-    spoken = place >= 0
-    told = np.column_stack([share[said] for share, said in zip(claim, place.T, strict=True)])
+    spoken, told = place >= 0, _told(place, claim)
     mean = np.where(spoken, told, 0.0).sum(axis=1) / np.maximum(spoken.sum(axis=1), 1)
     mean = np.clip(mean, LEAST, 1.0 - LEAST)
-    return np.column_stack([(1.0 - mean) ** 2, mean * (1.0 - mean), mean])
+    start = np.column_stack([(1.0 - mean) ** 2, mean * (1.0 - mean), mean])
+    agreed = _is_claimed_by_all(place, claim) & (spoken.sum(axis=1) > 1)
+    return np.where(agreed[:, None], np.eye(3)[WRONG], start)
+
+
+def _is_claimed_by_all(place: NDArray[np.int64], claim: Values) -> NDArray[np.bool_]:
+    """Return in which of the `(p,)` combinations every score that speaks calls the label wrong."""
+    return np.asarray(((_told(place, claim) > HALF) | (place < 0)).all(axis=1))
+
+
+def _told(place: NDArray[np.int64], claim: Values) -> Values:
+    """Return `(p, m)` what the bins claim; no matter what where a score is silent."""
+    return np.column_stack([share[said] for share, said in zip(claim, place.T, strict=True)])
 
 
 def _step(before: Latent, place: NDArray[np.int64], mass: Values) -> Latent:
