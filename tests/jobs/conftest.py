@@ -47,6 +47,7 @@ def job_server() -> Iterator[str]:
                     num_cpus=1,
                     object_store_memory=PLASMA_BYTES,
                     temp_dir=str(folder / str(node)),
+                    dashboard_agent_listen_port=free_port(),  # the usual one may be taken
                     **(head if node == 0 else {}),
                 )
             yield f"http://{cluster.head_node.webui_url}"
