@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract import Classes, Engine
+from pipeline.errors import SchemaError
 from pipeline.schema import OPTIONAL
 from pipeline.store.totals import Totals
 from pipeline.store.workspace import Readable, Step, key_of, num_promised
@@ -140,6 +141,11 @@ class StoredRows:
         """Return columns of all rows of a fragment, unreadable ones included.
 
         Of `schema.OPTIONAL`, those that no step holds are null.
+
+        Raises
+        ------
+        SchemaError
+            If no step holds another one: a night before had other cleaners.
         """
         parts = []
         for step, held in self.steps:
@@ -148,6 +154,12 @@ class StoredRows:
         columns = {f.name: part[f.name] for part in parts for f in part.schema}
         for name in OPTIONAL.keys() - columns.keys() if parts else ():
             columns[name] = pa.nulls(len(parts[0]), OPTIONAL[name])
+        for name in names:
+            if name not in columns:
+                raise SchemaError(
+                    f"fragment {fragment} must have column {name}, its night has not added it: the "
+                    "recipe or winnow has changed since; curate anew with --rescore scores"
+                )
         return pa.table({name: columns[name] for name in dict.fromkeys(names)})
 
     @property

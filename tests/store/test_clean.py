@@ -269,3 +269,11 @@ def test_the_parts_are_as_many_as_the_rows_of_all_nights_need(run, rows):
     cleaned = clean(run, Turns(), replace(tonight, earlier=(before,)), 1)
 
     assert scores(cleaned, "turns.score") == [[3.0]]
+
+
+def test_a_column_that_the_nights_before_lack_is_told_with_the_remedy(run, rows):
+    tonight, before = replace(rows, fragments=(C,)), replace(rows, fragments=(A, B))
+    tonight = clean(run, Far(), tonight, 1)  # not in the recipe of the night before
+
+    with pytest.raises(SchemaError, match=r"column far\.score, .*--rescore scores"):
+        tonight.as_here(before).select("far.score").read(A)
