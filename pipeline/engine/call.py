@@ -30,10 +30,20 @@ class Call(Generic[Item, Result]):
     @property
     def task(self) -> str:
         """What the function is called in a message."""
-        function: Any = self.function
-        while hasattr(function, "function"):  # what is wrapped says more than its wrapper
-            function = function.function
-        return str(getattr(function, "__name__", type(function).__name__))
+        return task(self.function)
+
+
+def task(function: Any) -> str:
+    """Return what a function is called in a message.
+
+    Examples
+    --------
+    >>> task(len), task(Call(len, 1.0))
+    ('len', 'len')
+    """
+    while hasattr(function, "function"):  # what is wrapped says more than its wrapper
+        function = function.function
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def checked(value: Any) -> Any:

@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -90,3 +94,36 @@ def test_columns_are_put_beside_with_their_types(rows):
 
     assert found.schema.field("z").type == pa.int8()
     assert found["z"].to_pylist() == [1, None]
+
+
+HANGS = """
+import time
+from pipeline.contract import Limits
+from pipeline.engine.local import LocalEngine
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+engine = LocalEngine().within(Limits(fragment_s=1.5, tries=1, stall_s=60))
+for index, result in engine.{how}:
+    print(index, flush=True)
+    time.sleep(2)  # what the caller does meanwhile is not the item's time
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "begun", "said"),
+    [
+        ("each(sleep, [0, 60])", "0\n", "sleep of int 1"),
+        ("pipe(sleep, lambda: len, [60])", "", "sleep of int 0"),
+        ("pipe(int, lambda: sleep, [60])", "", "sleep of int 0"),
+    ],
+)
+def test_an_item_that_does_not_end_is_named_and_ends_the_process(how, begun, said):
+    command = [sys.executable, "-c", HANGS.format(how=how)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, begun)
+    assert done.stderr.startswith(f"{said} has taken longer than limits.fragment_s 1.5 s")

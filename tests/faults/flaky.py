@@ -7,7 +7,6 @@ The fate of a request is a function of the seed, of what is asked, and of how of
 before: two runs over one seed meet the same faults, whatever order their requests come in.
 """
 
-import os
 import socket
 import struct
 import threading
@@ -212,7 +211,3 @@ def bucket_files(name: str, prefix: str = "") -> dict[str, bytes]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     return {key: client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
-
-
-IS_SOAK = bool(os.environ.get("WINNOW_SOAK"))
-"""Whether the long form is asked for."""

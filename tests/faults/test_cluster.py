@@ -26,6 +26,7 @@ from tests.faults.hostile import (
     gif,
     install,
 )
+from tests.faults.soak import IS_SOAK
 
 pytestmark = [
     pytest.mark.ray,
@@ -33,7 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.timeout(900),
 ]
-IS_SOAK = bool(os.environ.get("WINNOW_SOAK"))
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 

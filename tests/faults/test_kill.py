@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.faults.driver import TIMES, Driver, drivers
+from tests.faults.soak import IS_SOAK
 
-IS_SOAK = bool(os.environ.get("WINNOW_SOAK"))
 NUM_KILLS = 36 if IS_SOAK else 8
 RAY_STEPS = ("embed", "pack", "index", "score match", "fit probe", "decide")[: 6 if IS_SOAK else 1]
 SEED = int(os.environ.get("WINNOW_SEED", "0"))

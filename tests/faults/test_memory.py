@@ -3,8 +3,6 @@
 `WINNOW_SOAK=1` takes corpora ten times as large.
 """
 
-import os
-
 import pytest
 
 from jobs.bench.audit import audit
@@ -16,8 +14,9 @@ from pipeline.engine.local import LocalEngine
 from pipeline.recipe import parse_recipe
 from pipeline.shards import spans, spool
 from tests.conftest import untracked
+from tests.faults.soak import IS_SOAK
 
-FACTOR = 10 if os.environ.get("WINNOW_SOAK") else 1
+FACTOR = 10 if IS_SOAK else 1
 SMALL, LARGE = 200 * FACTOR, 1600 * FACTOR
 SHARD_ROWS = 200
 PICTURE_BLOCKS = 100

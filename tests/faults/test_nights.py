@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tests.faults.driver import TIMES, drivers
+from tests.faults.soak import IS_SOAK
 
-NUM_KILLS = 30 if os.environ.get("WINNOW_SOAK") else 6
+NUM_KILLS = 30 if IS_SOAK else 6
 SEED = int(os.environ.get("WINNOW_SEED", "0"))
 OPEN = {"keep": [0, 1], "relabel": 1, "drop": 1, "quarantine": 1, "min_reference_rows": 10**6}
 

@@ -8,7 +8,6 @@ from pipeline.recipe import parse_recipe
 from tests.conftest import published, untracked, write_crawl
 from tests.faults.flaky import (
     FAULTS,
-    IS_SOAK,
     SECRET,
     FlakyProxy,
     bucket_files,
@@ -16,6 +15,7 @@ from tests.faults.flaky import (
     s3_client,
     s3_server,
 )
+from tests.faults.soak import IS_SOAK
 
 pytestmark = [
     pytest.mark.slow,

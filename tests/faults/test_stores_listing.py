@@ -13,7 +13,8 @@ from fsspec.implementations.memory import MemoryFile
 
 from pipeline.shards.find import find_shards
 from pipeline.store.workspace import Step
-from tests.faults.flaky import IS_SOAK, s3_client
+from tests.faults.flaky import s3_client
+from tests.faults.soak import IS_SOAK
 
 pytestmark = [
     pytest.mark.slow,

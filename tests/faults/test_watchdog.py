@@ -19,12 +19,14 @@ from pipeline.store.workspace import Workspace
 from tests.faults.hostile import (
     CRASHES,
     DIES,
+    SPINS,
     Made,
     Trial,
     assert_only_lost,
     gif,
     install,
 )
+from tests.faults.soak import IS_SOAK
 
 DEADLINE = """
 import os, signal, sys, time
@@ -154,26 +156,29 @@ def test_a_run_that_a_picture_kills_is_started_again_until_the_picture_is_isolat
     tmp_path, trial, track, published_bytes, pytestconfig
 ):
     hostile = {"00-001": gif(DIES), "00-002": gif(CRASHES)}
-    trial.plant(hostile)
+    hangs = {"02-001": gif(SPINS)} if IS_SOAK else {}
+    trial.plant(hostile | hangs)
     recipe, found = tmp_path / "recipe.yaml", Made(tmp_path / "found")
-    recipe.write_text(trial.recipe(tries=1, fragment_s=60).to_yaml())
+    recipe.write_text(trial.recipe(tries=1, fragment_s=20 if IS_SOAK else 60).to_yaml())
     (tmp_path / "plugin").mkdir()
     environment = os.environ | install(tmp_path / "plugin")
     names = {"root": str(pytestconfig.rootpath), "recipe": str(recipe)}
     places = {"workspace": str(found.workspace), "output": str(found.output)}
     command = [sys.executable, "-c", DRIVER.format(**names, **places)]
 
-    codes = [subprocess.run(command, env=environment, check=False).returncode for _ in range(2)]
+    num_starts = 3 if IS_SOAK else 2
+    codes = [
+        subprocess.run(command, env=environment, check=False).returncode for _ in range(num_starts)
+    ]
     was_left = found.marks()
 
-    trial.plant({key: bytes(len(picture)) for key, picture in hostile.items()})
+    trial.plant({key: bytes(len(picture)) for key, picture in (hostile | hangs).items()})
     harmless = trial.curate(LocalEngine(), "harmless", track, tries=1, fragment_s=60)
-    assert codes == [0, 0]
+    assert codes == ([0, -signal.SIGKILL, 0] if IS_SOAK else [0, 0])
     assert was_left == []
-    assert {key: found.reasons()[key] for key in hostile} == {
-        key: ["kills-worker"] for key in hostile
-    }
-    assert_only_lost(found, harmless, hostile, published_bytes)
+    wanted = dict.fromkeys(hostile, "kills-worker") | dict.fromkeys(hangs, "times-out")
+    assert {key: found.reasons()[key] for key in wanted} == {k: [v] for k, v in wanted.items()}
+    assert_only_lost(found, harmless, wanted, published_bytes)
 
 
 @pytest.mark.slow
