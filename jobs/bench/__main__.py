@@ -6,6 +6,7 @@ from collections.abc import Callable
 from jobs.bench import (
     alone,
     confident,
+    copies,
     crawl,
     embed,
     load,
@@ -47,6 +48,7 @@ def options() -> argparse.ArgumentParser:
     given.add_argument("--classes", required=True, help="npy of class text vectors")
     scale = commands.add_parser("confident", help="confident learning, speed and memory by rows")
     confident.add_options(scale)
+    copies.add_options(commands.add_parser("copies", help="copies among millions of pictures"))
     nearest.add_options(commands.add_parser("nearest", help="neighbours in a sample and in all"))
     nights.add_options(commands.add_parser("nights", help="what a small night costs"))
     week.add_options(commands.add_parser("week", help="seven nights, some of them bad"))
@@ -54,11 +56,15 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
+NO_DATA = ("embed", "storage", "confident", "copies", "nearest", "nights")
+"""Benchmarks that make what they need."""
+
+
 def main() -> None:
     """Run one benchmark, or all that need no data."""
     chosen = options().parse_args()
     if chosen.command is None:
-        for command in ("embed", "storage", "confident", "nearest", "nights"):  # these need no data
+        for command in NO_DATA:
             run(options().parse_args([command]))
     else:
         run(chosen)
@@ -81,6 +87,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], None]] = {
         given.rows, given.classes, given.dims, given.subsample
     ),
     "vectors": lambda given: vectors.report(given.folder, given.classes),
+    "copies": lambda given: copies.report(given.rows),
     "nearest": lambda given: nearest.report(given.rows, given.bank_rows),
     "nights": lambda given: nights.report(
         given.rows, given.share, given.cleaners, given.engine, given.folder

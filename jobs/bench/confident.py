@@ -8,7 +8,6 @@ are part of the time. cleanlab gets the first `--subsample` rows, and its time a
 """
 
 import argparse
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.bench.processes import alone, peak
 from pipeline.cleaners.columns import labels, vectors
 from pipeline.cleaners.confident import Confident
 from pipeline.cleaners.probe import Probe
@@ -102,21 +102,6 @@ class Run:
         """Add how right the flags are."""
         self.precision = float((flag & wrong).sum() / max(flag.sum(), 1))
         self.recall = float((flag & wrong).sum() / max(wrong.sum(), 1))
-
-
-def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
-
-
-def peak() -> int:
-    """Return the largest memory that this process has taken, in bytes.
-
-    Not by `getrusage`: a process that is spawned inherits the peak of its parent there.
-    """
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.bench.audit import audit
-from jobs.bench.confident import alone
 from jobs.bench.corpus import Corpus, write
 from jobs.bench.laps import Lap, Laps, told
-from jobs.bench.processes import peak, ray_workers
+from jobs.bench.processes import alone, peak, ray_workers
 from pipeline.contract import Engine
 from pipeline.curate import curate
 from pipeline.engine.local import LocalEngine

@@ -11,11 +11,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.bench.confident import alone
 from jobs.bench.corpus import Corpus, write
 from jobs.bench.laps import Lap, Laps, told
 from jobs.bench.load import ENGINES, SHARD_ROWS, engine_of, gib
-from jobs.bench.processes import peak
+from jobs.bench.processes import alone, peak
 from pipeline.night import nightly
 from pipeline.recipe import parse_recipe
 

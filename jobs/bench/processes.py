@@ -1,9 +1,18 @@
-"""Memory of this process and of the Ray workers that it has started."""
+"""A process of its own for a measurement, and the memory of it and of the Ray workers below it."""
 
+import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PROC = Path("/proc")
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
 
 
 def peak(pid: int | str = "self") -> int:

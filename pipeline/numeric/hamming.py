@@ -11,6 +11,8 @@ from scipy.special import ndtri
 WORDS = 4
 """64-bit words of a sketch."""
 BITS = 64
+AT_ONCE = 2**18
+"""Rows whose pairs are looked at together."""
 WINDOW = 16
 """Rows of one bucket that a row is compared with, beside the best of the bucket."""
 
@@ -86,8 +88,7 @@ def near_words(word: NDArray[np.uint64], radius: int) -> Pairs:
     found = []
     for kept in combinations(block, spare):
         key = word & np.uint64(sum(kept))
-        pair = _bucket_pairs(key, np.argsort(key, kind="stable"))
-        found.append(pair[distance(word[pair[:, :1]], word[pair[:, 1:]]) <= radius])
+        found += _near_pairs(key, np.argsort(key, kind="stable"), word[:, None], radius)
     return _distinct(found)
 
 
@@ -98,13 +99,12 @@ def near_sketches(word: NDArray[np.uint64], least_cosine: float) -> Pairs:
     bucket is compared: at a cosine of .97 and 16 bits 99 % of all pairs are found.
     """
     width = int(np.clip(np.log2(max(len(word), 2)), 8, 24))
-    angle = np.arccos(np.clip(least_cosine, -1.0, 1.0)) / np.pi * WORDS * BITS
+    radius = np.arccos(np.clip(least_cosine, -1.0, 1.0)) / np.pi * WORDS * BITS
     found = []
     for start in range(0, WORDS * BITS, WORDS * BITS // 16):
         turned = _from_bit(word, start)
         key = turned >> np.uint64(BITS - width)
-        pair = _bucket_pairs(key, np.argsort(turned, kind="stable"))
-        found.append(pair[distance(word[pair[:, 0]], word[pair[:, 1]]) <= angle])
+        found += _near_pairs(key, np.argsort(turned, kind="stable"), word, radius)
     return _distinct(found)
 
 
@@ -115,8 +115,10 @@ def _from_bit(word: NDArray[np.uint64], start: int) -> NDArray[np.uint64]:
     return (word[:, place] << np.uint64(bit)) | after
 
 
-def _bucket_pairs(key: NDArray[np.uint64], order: NDArray[np.int64]) -> Pairs:
-    """Return pairs of rows of one key: each row with the best of its bucket, and with the next few.
+def _near_pairs(
+    key: NDArray[np.uint64], order: NDArray[np.int64], word: NDArray[np.uint64], radius: float
+) -> list[Pairs]:
+    """Return pairs of rows of one key that differ in `radius` bits or fewer, some buckets at once.
 
     Parameters
     ----------
@@ -124,14 +126,39 @@ def _bucket_pairs(key: NDArray[np.uint64], order: NDArray[np.int64]) -> Pairs:
         `(n,)` keys of rows that are numbered from the best.
     order
         `(n,)` positions by rising key; rows that lie together in it are compared.
+    word
+        `(n, w)` bit strings of the rows.
+    radius
+        Most bits in which the rows of a pair differ.
     """
-    fresh = np.r_[True, key[order][1:] != key[order][:-1], True][: len(key) + 1]
+    key = key[order]
+    start = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+    edge = np.searchsorted(start, np.arange(AT_ONCE, len(key), AT_ONCE))
+    edge = np.unique(start[edge[edge < len(start)]])  # no bucket is cut
+    found = []
+    for keys, rows in zip(np.split(key, edge), np.split(order, edge), strict=True):
+        pair = _bucket_pairs(keys, rows)
+        found.append(pair[distance(word[pair[:, 0]], word[pair[:, 1]]) <= radius])
+    return found
+
+
+def _bucket_pairs(key: NDArray[np.uint64], order: NDArray[np.int64]) -> Pairs:
+    """Return pairs of rows of one key: each row with the best of its bucket, and with the next few.
+
+    Parameters
+    ----------
+    key
+        `(n,)` rising keys.
+    order
+        `(n,)` rows that have them, numbered from the best.
+    """
+    fresh = np.r_[True, key[1:] != key[:-1], True][: len(key) + 1]
     shared = ~(fresh[:-1] & fresh[1:])
     order, start = order[shared], np.flatnonzero(fresh[:-1][shared])
     if not len(order):
         return np.empty((0, 2), np.int64)
     best = np.minimum.reduceat(order, start).repeat(np.diff(start, append=len(order)))
-    found, key = [np.c_[best, order][best != order]], key[order]
+    found, key = [np.c_[best, order][best != order]], key[shared]
     for step in range(1, min(WINDOW, len(key) - 1) + 1):
         same = key[step:] == key[:-step]
         if not same.any():

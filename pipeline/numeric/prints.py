@@ -1,6 +1,7 @@
 """What is remembered of every distinct picture, so that a copy of it is known when it comes."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ array([0, 0], dtype=int32), array([ 1, -1], dtype=int32))
         low = np.where(label < 0, 0, label).astype(np.int32)
         high = np.where(label < 0, -1, label).astype(np.int32)
         alone = np.zeros(len(hash), bool)
-        return cls(hash, key, *order, phash, sketch, low, high, alone)._distinct()
+        return join((cls(hash, key, *order, phash, sketch, low, high, alone),))
 
     @classmethod
     def none(cls) -> "Prints":
@@ -91,28 +92,44 @@ array([0, 0], dtype=int32), array([ 1, -1], dtype=int32))
         place = np.minimum(np.searchsorted(self.hash, hash), len(self) - 1)
         return np.where(self.hash[place] == hash, place, -1)
 
-    def _distinct(self) -> "Prints":
-        """Return one row of each picture: the best, with the labels of all."""
-        order = np.lexsort((self.place, self.key, ~self.rank, self.hash))
-        every = self.take(order)
-        first = np.r_[True, every.hash[1:] != every.hash[:-1]][: len(every)]
-        other = (every.key[1:] != every.key[:-1]) | (every.place[1:] != every.place[:-1])
-        again = np.r_[False, ~first[1:] & other][: len(every)] | every.repeated
-        start = np.flatnonzero(first)
-        if not len(start):
-            return every
-        labelled = every.low <= every.high
-        low = np.where(labelled, every.low, np.iinfo(np.int32).max)
-        high = np.maximum.reduceat(every.high, start)
-        low = np.where(high < 0, 0, np.minimum.reduceat(low, start)).astype(np.int32)
-        repeated = np.logical_or.reduceat(again, start)
-        return replace(every.take(start), low=low, high=high, repeated=repeated)
-
 
 def join(parts: tuple[Prints, ...]) -> Prints:
-    """Return the prints of several sets of rows."""
-    names = [f.name for f in fields(Prints)]
-    return Prints(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))._distinct()
+    """Return the prints of several sets of rows: of each picture its best row, the labels of all.
+
+    Field by field: the parts may be those of a whole corpus, and no third copy is made of them.
+    """
+
+    def every(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    key, place = every("key"), every("place")
+    order = np.lexsort((place, key, ~every("rank"), every("hash")))
+    hashed = every("hash")[order]
+    first = np.r_[True, hashed[1:] != hashed[:-1]][: len(order)]
+    start = np.flatnonzero(first)
+    if not len(start):
+        return parts[0]
+    best = order[start]
+    other = (key[order][1:] != key[order][:-1]) | (place[order][1:] != place[order][:-1])
+    again = np.r_[False, ~first[1:] & other] | every("repeated")[order]
+    low, high = every("low"), every("high")
+    low = np.where(low <= high, low, np.iinfo(np.int32).max)
+    high = np.maximum.reduceat(high[order], start)
+    low = np.where(high < 0, 0, np.minimum.reduceat(low[order], start)).astype(np.int32)
+    sketch = np.empty((len(start), parts[0].sketch.shape[1]), np.uint64)
+    for word in range(sketch.shape[1]):
+        sketch[:, word] = np.concatenate([part.sketch[:, word] for part in parts])[best]
+    return Prints(
+        hash=hashed[start],
+        key=key[best],
+        rank=every("rank")[best],
+        place=place[best],
+        phash=every("phash")[best],
+        sketch=sketch,
+        low=low,
+        high=high,
+        repeated=np.logical_or.reduceat(again, start),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.numeric import hamming
 from pipeline.numeric.hamming import WINDOW, cosine, distance, near_sketches, near_words, sketch
 from pipeline.numeric.prints import Pile, Prints, join
 from pipeline.numeric.representatives import representatives
@@ -32,6 +34,21 @@ def test_every_pair_of_near_words_is_found():
     for radius in (0, 2, 4, 6):
         expected = np.argwhere(np.triu(apart <= radius, 1)).tolist()
         assert near_words(word, radius).tolist() == expected
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 64])
+def test_how_many_rows_are_looked_at_together_changes_no_pair(at_once, monkeypatch):
+    rng = np.random.default_rng(0)
+    word = np.repeat(rng.integers(0, 2**63, 60).astype(np.uint64), 5)
+    word[::3] ^= np.uint64(0b101)
+    row = unit(np.repeat(rng.normal(size=(60, 64)), 5, axis=0) + 0.02 * rng.normal(size=(300, 64)))
+    expected = near_words(word, 2).tolist(), near_sketches(sketch(row), 0.95).tolist()
+
+    monkeypatch.setattr(hamming, "AT_ONCE", at_once)
+
+    assert (near_words(word, 2).tolist(), near_sketches(sketch(row), 0.95).tolist()) == expected
+    assert len(expected[0]) > 300
+    assert len(expected[1]) > 300
 
 
 def test_a_bucket_of_a_million_equal_words_would_not_be_compared_pair_by_pair():
