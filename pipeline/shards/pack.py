@@ -89,11 +89,12 @@ def write_shard(
     -------
     What the stats file says: the number of the shard, counts and hashes of both files.
     """
-    keys, verdicts = output_keys(number, rows.num_rows), list(_verdicts(rows, attach))
+    keys = output_keys(number, rows.num_rows)
+    known = {name: _column(rows, name) for name in ("uid", *_VERDICT, "shard", *attach)}
     told: list[_Told] = [(None, None)] * rows.num_rows
     with Spool(rows.num_rows) as tar:
         for place, sample in samples:
-            members = _members(sample, verdicts[place])
+            members = _members(sample, _verdict(known, place))
             tar.add(place, [(f"{keys[place]}.{extension}", data) for extension, data in members])
             told[place] = sample.caption, sample.fields.get("url") or sample.fields.get("URL")
         if tar.num_missing:
@@ -143,14 +144,13 @@ def write_index(
     files.write(files.join(base_uri, SIZES), _json(sizes))
 
 
-def _verdicts(rows: pa.Table, attach: Sequence[str]) -> Iterator[dict[str, Any]]:
-    columns = {name: _column(rows, name) for name in ("uid", *_VERDICT, "shard", *attach)}
-    for values in zip(*columns.values(), strict=True):
-        verdict = dict(zip(columns, values, strict=True))
-        uid = verdict["uid"]
-        verdict["uid"] = uid.hex() if isinstance(uid, bytes) else uid
-        verdict["source_shard"] = verdict.pop("shard")
-        yield verdict
+def _verdict(known: Mapping[str, list[Any]], place: int) -> dict[str, Any]:
+    """Return what the json of a sample says of it, given the columns of all rows."""
+    verdict = {name: values[place] for name, values in known.items()}
+    uid = verdict["uid"]
+    verdict["uid"] = uid.hex() if isinstance(uid, bytes) else uid
+    verdict["source_shard"] = verdict.pop("shard")
+    return verdict
 
 
 def _column(rows: pa.Table, name: str) -> list[Any]:

@@ -115,8 +115,9 @@ class Sorter:
 
     def __call__(self, item: tuple[Window, tuple[Part, ...]]) -> int:
         window, parts = item
-        table = pa.concat_tables(self.rows(window)).combine_chunks()
-        order = np.argsort(self.rank(table), kind="stable")
+        tables = list(self.rows(window))
+        order = np.argsort(np.concatenate([self.rank(table) for table in tables]), kind="stable")
+        table = pa.concat_tables(tables)
         for part in parts:
             mine = order[part.start - window.start : part.stop - window.start]
             self.step.write(part.name, table.take(mine))

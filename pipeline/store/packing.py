@@ -52,12 +52,13 @@ class Packer:
 
     def samples(self, piece: Piece, table: pa.Table) -> Iterator[tuple[int, Sample]]:
         """Yield the samples of a shard with their places, one source shard after the other."""
-        uri = np.array(table["shard"].to_pylist())
-        order = np.lexsort((table["row"].to_numpy(), uri))
         listed = table.select(list(LISTED)).rename_columns(list(LISTED.values()))
         shards = {shard.uri: shard for part in piece.sources for shard in part}
-        for places in np.split(order, np.flatnonzero(uri[order][1:] != uri[order][:-1]) + 1):
-            shard = shards[str(uri[places[0]])]
+        uris = table["shard"].combine_chunks().dictionary_encode()
+        code, row = uris.indices.to_numpy(), table["row"].to_numpy()
+        order = np.lexsort((row, code))
+        for places in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+            shard = shards[uris.dictionary[int(code[places[0]])].as_py()]
             found = read(shard, listed.take(places), self.caption)
             yield from zip(places.tolist(), found, strict=True)
 
