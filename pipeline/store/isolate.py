@@ -70,15 +70,21 @@ class Isolate:
         return {int(place): fault for place, fault in found.items()}
 
     def search(self, fragment: Fragment) -> dict[int, str]:
-        """Return what `__call__` does, in this process and its forks."""
+        """Return what `__call__` does, in this process and its forks.
+
+        A row is blamed if it fails twice, the second time with all the time of a fragment: once
+        may be the fault of a busy machine.
+        """
         frontend(self.read.spec)  # built once, for every fork to find
         num_rows = fragment.stop - fragment.start
 
-        def attempt(places: Sequence[int]) -> str | None:
-            share = max(len(places) / num_rows, LEAST_SHARE)
+        def attempt(places: Sequence[int], least_share: float = LEAST_SHARE) -> str | None:
+            share = max(len(places) / num_rows, least_share)
             return fate(lambda: self.work(fragment, places), self.seconds * share)
 
-        return culprits(range(num_rows), attempt)
+        found = culprits(range(num_rows), attempt)
+        again = {place: attempt([place], least_share=1.0) for place in found}
+        return {place: fault for place, fault in again.items() if fault}
 
     def work(self, fragment: Fragment, places: Sequence[int]) -> None:
         """Do with some rows of a fragment what killed."""

@@ -36,13 +36,13 @@ class Driver:
         self.process.kill()
         self.process.join()
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 600) -> int:
         """Return the exit code."""
         self.process.join(timeout)
         assert self.process.exitcode is not None, f"still running: {self.said()}"
         return self.process.exitcode
 
-    def wait_for(self, what: Callable[[], object], timeout: float = 120) -> bool:
+    def wait_for(self, what: Callable[[], object], timeout: float = 600) -> bool:
         """Return whether something has come true before the process has ended."""
         latest = time.monotonic() + timeout
         while not what():

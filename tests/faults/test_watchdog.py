@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engine.local import LocalEngine
-from pipeline.shards.find import find_shards
+from pipeline.shards.find import Shard, find_shards
 from pipeline.store.attempts import Attempts
-from pipeline.store.catalog import build
-from pipeline.store.isolate import FAULTS, culprits, fate
+from pipeline.store.catalog import Fragment, build
+from pipeline.store.isolate import FAULTS, Isolate, culprits, fate
+from pipeline.store.samples import Read
 from pipeline.store.workspace import Workspace
 from tests.faults.hostile import (
     CRASHES,
@@ -89,6 +92,30 @@ def test_the_fate_of_an_attempt_is_told_from_how_it_ends():
     assert fate(lambda: os.kill(os.getpid(), signal.SIGKILL), 30) == "kills-worker"
     assert fate(spin, 0.2) == "times-out"
     assert set(FAULTS) == {"kills-worker", "times-out"}
+
+
+@dataclass(frozen=True)
+class Trap(Isolate):
+    """Row 2 kills, row 5 hangs, and row 4 kills once, when it is looked at alone."""
+
+    folder: Path | None = None
+
+    def work(self, _, places):
+        if 5 in places:
+            time.sleep(60)
+        if 2 in places:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if 4 in places and not (self.folder / "once").exists():
+            (self.folder / "once").touch()
+            os._exit(1)
+
+
+def test_a_row_that_fails_once_is_not_blamed(spec, tmp_path):
+    trap = Trap(Read(spec, None), is_embedded=False, seconds=1.0, folder=tmp_path)
+    fragment = Fragment(Shard("a.tar", "webdataset", 1, "a"), "a.parquet", 10, 18)
+
+    assert trap.search(fragment) == {2: "kills-worker", 5: "times-out"}
+    assert (tmp_path / "once").exists()
 
 
 def test_a_mark_stays_only_where_an_attempt_was_killed(tmp_path):
