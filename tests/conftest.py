@@ -148,7 +148,7 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
 
     On two cores that have other work, two threads wait for each other longer than they work.
     """
-    is_numeric = request.path.parent.name in ("cleaners", "contract", "numeric")
+    is_numeric = request.path.parent.name in ("cleaners", "contract", "drift", "numeric")
     with threadpool_limits(1) if is_numeric else nullcontext():
         yield
 

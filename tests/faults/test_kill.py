@@ -8,6 +8,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -152,18 +153,21 @@ def scene(tmp_path_factory, raw_recipe, started, request):
     driver = started.run(recipe, place.workspace, place.output, "--engine", "local")
     scene = Scene(recipe, place, watched(place, driver), place.contents())
     yield scene
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        show(scene, request.config.get_terminal_writer())
+    plugins = request.config.pluginmanager
+    reporter = plugins.getplugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist
+        return
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        show(scene, reporter.write_line)
 
 
-def show(scene: Scene, terminal) -> None:
+def show(scene: Scene, write_line: Callable[[str], None]) -> None:
     """Print how often each step was hit, and how much was embedded already."""
-    terminal.line()
-    terminal.line(f"{'engine':8}{'killed in step':20}{'kills':>6}{'fragments embedded before':>30}")
+    write_line(f"\n{'engine':8}{'killed in step':20}{'kills':>6}{'fragments embedded before':>30}")
     hits = Counter((engine, step) for engine, step, *_ in scene.log)
     for (engine, step), count in hits.items():
         kept = [str(kept) for e, s, kept, _ in scene.log if (e, s) == (engine, step)]
-        terminal.line(f"{engine:8}{step:20}{count:6}{', '.join(kept):>30}")
+        write_line(f"{engine:8}{step:20}{count:6}{', '.join(kept):>30}")
 
 
 ENGINES = {"local": ("--engine", "local"), "ray": ("--engine", "ray", "--address", "local")}
