@@ -1,6 +1,7 @@
 """Fuzz every reader and print what came of it: `python -m jobs.fuzz --inputs 200000`."""
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -40,9 +41,9 @@ def guidance(asked: float) -> float:
 
 
 def shares(inputs: int, weights: dict[str, int]) -> dict[str, int]:
-    """Return the inputs of every reader, in proportion to the weights."""
+    """Return the inputs of every reader, in proportion to the weights, no fewer in sum."""
     total = sum(weights.values())
-    return {name: max(1, round(inputs * weight / total)) for name, weight in weights.items()}
+    return {name: math.ceil(inputs * weight / total) for name, weight in weights.items()}
 
 
 def show(results: Sequence[Result]) -> None:

@@ -145,8 +145,9 @@ def test_a_change_that_knows_the_format_takes_any_bytes(shape, data):
         assert isinstance(shape(random.choice((data, cut, b"")), random), bytes)
 
 
-def test_inputs_are_shared_by_weight():
+def test_inputs_are_shared_by_weight_and_none_is_lost_in_rounding():
     assert shares(100, {"a": 3, "b": 1}) == {"a": 75, "b": 25}
+    assert shares(100, {"a": 1, "b": 1, "c": 1}) == {"a": 34, "b": 34, "c": 34}
 
 
 def test_without_atheris_nothing_is_guided_and_it_is_said(monkeypatch, capsys):
