@@ -9,7 +9,7 @@ look like an earlier one (pHash two bits off), and a tenth mean the same; the ot
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from jobs.bench.processes import alone, peak
 from pipeline.cleaners.dedup import Dedup
-from pipeline.contract import Classes
 from pipeline.numeric.prototypes import unit
 from pipeline.schema import IMAGE, LABEL, vector
 
@@ -28,7 +27,7 @@ NUM_DIMS = 64
 SHIFT = np.repeat(np.float32([0.053, 0.01]), 1_000)[:, None]
 """Deviation of copies' vectors from their originals' in each dimension: cosines of .92 and .997."""
 LOOKS, MEANS = slice(8_000, 9_000), slice(9_000, 10_000)
-"""Rows of a fragment that are copies of the first rows of the fragment before, by look, by sense"""
+"""Rows of a fragment that are copies of the first of the fragment before, by look and by meaning."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,22 +65,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows that are made when they are looked at."""
+    """Rows that are made when they are looked at: of `contract.Rows`, what `dedup` asks for."""
 
     num_fragments: int
-    classes: Classes
+    columns: tuple[str, ...] = Dedup.reads
 
-    def select(self, *columns: str) -> "Drawn":  # noqa: ARG002  (all are drawn anyway)
-        """Return the same rows."""
-        return self
-
-    def map(self, score: Callable[[Any, pa.Table], pa.Table], state: Any) -> "Drawn":
-        """Refuse: the cleaner does not ask for it."""
-        raise NotImplementedError
+    def select(self, *columns: str) -> "Drawn":
+        """Return the same rows with these columns only."""
+        return replace(self, columns=columns)
 
     def reduce(self, partial: Callable[[pa.Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
         """Return the statistic of all rows, merged from left to right."""
-        return reduce(merge, (partial(drawn(number)) for number in range(self.num_fragments)))
+        fragments = (
+            drawn(number).select(list(self.columns)) for number in range(self.num_fragments)
+        )
+        return reduce(merge, map(partial, fragments))
 
 
 def drawn(number: int) -> pa.Table:
@@ -117,7 +115,7 @@ def drawn(number: int) -> pa.Table:
 
 def found(num_rows: int) -> Found:
     """Find the copies of a corpus in this process."""
-    rows = Drawn(num_rows // FRAGMENT_ROWS, Classes(name=("thing",), embedding=np.ones((1, 1))))
+    rows = Drawn(num_rows // FRAGMENT_ROWS)
     before, started, cleaner = peak(), time.perf_counter(), Dedup()
     with threadpool_limits(1):
         state = cleaner.fit(rows)
