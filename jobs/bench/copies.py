@@ -27,7 +27,7 @@ NUM_DIMS = 64
 SHIFT = np.repeat(np.float32([0.053, 0.01]), 1_000)[:, None]
 """Deviation of copies' vectors from their originals' in each dimension: cosines of .92 and .997."""
 LOOKS, MEANS = slice(8_000, 9_000), slice(9_000, 10_000)
-"""Rows of a fragment that are copies of the first of the fragment before, by look and by meaning."""
+"""Rows of a fragment that copy the first of the fragment before, by look and by meaning."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
