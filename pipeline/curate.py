@@ -252,7 +252,10 @@ def build_catalog(run: Run, recipe: Recipe, shards: Sequence[Shard]) -> catalogs
             run.workspace, shards, run.engine, recipe.source.fragment_rows, advance
         )
     if not catalog.num_rows:
-        raise RecipeError(f"{recipe.source.path} has no samples in {len(shards)} shards")
+        raise RecipeError(
+            f"{recipe.source.path} has no samples in {len(shards)} shards: "
+            f"{catalog.emptiness}; check source.path"
+        )
     return catalog
 
 

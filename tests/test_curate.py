@@ -294,7 +294,16 @@ def test_a_corpus_without_samples_is_refused(tmp_path, raw_recipe, track, make_t
     make_tar_file(tmp_path / "empty" / "00000.tar", {})
     recipe = parse_recipe(raw_recipe(source={"path": str(tmp_path / "empty")}))
 
-    with pytest.raises(RecipeError, match="has no samples in 1 shards"):
+    with pytest.raises(RecipeError, match="has no samples in 1 shards: they hold none; check"):
+        run_again(recipe, tmp_path, track)
+
+
+def test_a_corpus_that_nobody_can_read_is_refused_with_the_reason(tmp_path, raw_recipe, track):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "00000.tar").write_bytes(b"no tar at all" * 100)
+    recipe = parse_recipe(raw_recipe(source={"path": str(tmp_path / "broken")}))
+
+    with pytest.raises(RecipeError, match=r"1 shards: of \S+/00000\.tar, the file is not of the"):
         run_again(recipe, tmp_path, track)
 
 

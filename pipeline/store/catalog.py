@@ -14,6 +14,7 @@ from pipeline.errors import SchemaError
 from pipeline.shards import files
 from pipeline.shards.find import Shard
 from pipeline.shards.index import INDEX, Index, index, read
+from pipeline.shards.sample import SHARD_FAULTS
 from pipeline.store.attempts import Attempts
 from pipeline.store.workspace import Workspace
 
@@ -77,6 +78,14 @@ class Catalog:
     def identity(self) -> list[str]:
         """What names the corpus: the fragments, in order."""
         return [fragment.name for fragment in self.fragments]
+
+    @property
+    def emptiness(self) -> str:
+        """Why there are no rows, in words: what is wrong with the first shard."""
+        if not self.faults:
+            return "they hold none"
+        uri, fault = self.faults[0]
+        return f"of {files.redact(uri)}, {SHARD_FAULTS.get(fault, fault)}"
 
 
 def build(
