@@ -3,7 +3,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak soak-faults soak-fuzz soak-load lint bench chromium clean
+PYTEST := $(BIN)/python -m pytest
+ALONE := $(PYTEST) -m "not ray and not gpu and not network"
+WITH_RAY := $(PYTEST) -m "ray and not gpu and not network"
+WORKERS := -n auto --maxprocesses 8 --dist loadfile
+
+.PHONY: demo test soak soak-faults soak-ray soak-fuzz soak-load lint bench chromium clean
 
 demo: $(STAMP)  ## curate the bundled crawl and print where the report is
 	$(BIN)/winnow demo
@@ -12,14 +17,21 @@ demo: $(STAMP)  ## curate the bundled crawl and print where the report is
 test: export OMP_WAIT_POLICY := PASSIVE
 test: $(STAMP)  ## every test that needs no GPU and no network
 	@$(MAKE) --no-print-directory chromium
-	$(BIN)/python -m pytest -m "not ray and not gpu and not network" -n auto --maxprocesses 8 --dist loadfile
-	$(BIN)/python -m pytest -m "ray and not gpu and not network"
+	$(ALONE) $(WORKERS)
+	$(WITH_RAY)
 
 soak: $(STAMP)  ## the long forms of the tests of faults, input and load: some hours
-	@$(MAKE) --no-print-directory --keep-going soak-faults soak-fuzz soak-load
+	@$(MAKE) --no-print-directory --keep-going soak-faults soak-ray soak-fuzz soak-load
 
+# the figures of the tests that pass are printed at the end
+soak-faults soak-ray: LONG := -rfEsP --timeout 0 --durations 20
+soak-faults soak-ray: export WINNOW_SOAK := 1
+soak-faults soak-ray: export OMP_WAIT_POLICY := PASSIVE
 soak-faults: $(STAMP)
-	WINNOW_SOAK=1 $(BIN)/python -m pytest -s --timeout 0 -m "not gpu and not network" tests/faults
+	$(ALONE) $(WORKERS) $(LONG) tests/faults
+
+soak-ray: $(STAMP)
+	$(WITH_RAY) $(LONG) tests/faults
 
 soak-fuzz: $(STAMP)
 	$(BIN)/python -m jobs.fuzz

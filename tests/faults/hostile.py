@@ -129,8 +129,12 @@ class Made:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
     def marks(self) -> list[Path]:
-        """Return the marks of attempts that have not ended."""
-        return [path for path in (self.workspace / "attempts").rglob("*") if path.is_file()]
+        """Return the marks of attempts that have not ended.
+
+        What a killed writer has left under a temporary name is no mark.
+        """
+        found = (self.workspace / "attempts").rglob("*")
+        return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 def assert_only_lost(found: Made, harmless: Made, hostile: Any, published: Any) -> None:

@@ -8,7 +8,6 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -143,7 +142,7 @@ def started(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory, raw_recipe, started, request):
+def scene(tmp_path_factory, raw_recipe, started):
     folder = tmp_path_factory.mktemp("kill")
     raw = raw_recipe(cleaners=CLEANERS, policy="balanced")
     raw["pack"] |= {"attach": ["prune.teacher"]}
@@ -153,21 +152,17 @@ def scene(tmp_path_factory, raw_recipe, started, request):
     driver = started.run(recipe, place.workspace, place.output, "--engine", "local")
     scene = Scene(recipe, place, watched(place, driver), place.contents())
     yield scene
-    plugins = request.config.pluginmanager
-    reporter = plugins.getplugin("terminalreporter")
-    if reporter is None:  # a worker of pytest-xdist
-        return
-    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        show(scene, reporter.write_line)
+    show(scene)
 
 
-def show(scene: Scene, write_line: Callable[[str], None]) -> None:
+def show(scene: Scene) -> None:
     """Print how often each step was hit, and how much was embedded already."""
-    write_line(f"\n{'engine':8}{'killed in step':20}{'kills':>6}{'fragments embedded before':>30}")
+    lines = [f"{'engine':8}{'killed in step':20}{'kills':>6}{'fragments embedded before':>30}"]
     hits = Counter((engine, step) for engine, step, *_ in scene.log)
     for (engine, step), count in hits.items():
         kept = [str(kept) for e, s, kept, _ in scene.log if (e, s) == (engine, step)]
-        write_line(f"{engine:8}{step:20}{count:6}{', '.join(kept):>30}")
+        lines.append(f"{engine:8}{step:20}{count:6}{', '.join(kept):>30}")
+    print("\n".join(lines))  # noqa: T201
 
 
 ENGINES = {"local": ("--engine", "local"), "ray": ("--engine", "ray", "--address", "local")}
