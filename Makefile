@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 ALONE := $(PYTEST) -m "not ray and not gpu and not network"
 WITH_RAY := $(PYTEST) -m "ray and not gpu and not network"
-WORKERS := -n auto --maxprocesses 8 --dist loadfile
+WORKERS := -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test soak soak-faults soak-ray soak-fuzz soak-load lint bench chromium clean
 
@@ -24,7 +24,7 @@ soak: $(STAMP)  ## the long forms of the tests of faults, input and load: some h
 	@$(MAKE) --no-print-directory --keep-going soak-faults soak-ray soak-fuzz soak-load
 
 # the figures of the tests that pass are printed at the end
-soak-faults soak-ray: LONG := -rfEsP --timeout 0 --durations 20
+soak-faults soak-ray: LONG := -rfEsP --log-level WARNING --timeout 0 --durations 20
 soak-faults soak-ray: export WINNOW_SOAK := 1
 soak-faults soak-ray: export OMP_WAIT_POLICY := PASSIVE
 soak-faults: $(STAMP)

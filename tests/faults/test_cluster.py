@@ -35,6 +35,8 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+FRAGMENT_S = 40 if IS_SOAK else 20
+"""A worker that takes longer hangs: what is slow on a busy machine is searched, and not blamed."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ HOSTILE = {
 def test_only_the_pictures_that_kill_or_hang_every_worker_are_lost(
     engine, nodes, trial, track, published_bytes
 ):
-    limits = {"tries": 3 if IS_SOAK else 1, "fragment_s": 40}
+    limits = {"tries": 3 if IS_SOAK else 1, "fragment_s": FRAGMENT_S}
     once = {"02-009": gif(DIES_ONCE)}
     hostile = {key: gif(width) for key, (_, width) in HOSTILE.items()}
     trial.plant(hostile | once)
@@ -129,7 +131,7 @@ def test_only_the_pictures_that_kill_or_hang_every_worker_are_lost(
     found = trial.curate(engine, "cluster", track, **limits)
 
     trial.plant({key: bytes(len(picture)) for key, picture in hostile.items()} | once)
-    harmless = trial.curate(LocalEngine(), "local", track, **limits)
+    harmless = trial.curate(LocalEngine(), "local", track)
     lost = {key: reasons for key, reasons in found.reasons().items() if key in hostile}
     assert lost == {key: [reason] for key, (reason, _) in HOSTILE.items()}
     assert_only_lost(found, harmless, hostile, published_bytes)
@@ -145,9 +147,9 @@ def test_nodes_that_are_killed_while_a_worker_stops_change_no_byte(
     before = nodes.num_killed
 
     killing = on_steps(("embed", "pack"), nodes.kill_one)
-    found = trial.curate(engine, "cluster", killing, fragment_s=40)
+    found = trial.curate(engine, "cluster", killing, fragment_s=FRAGMENT_S)
 
-    undisturbed = trial.curate(LocalEngine(), "local", track, fragment_s=40)
+    undisturbed = trial.curate(LocalEngine(), "local", track)
     assert nodes.num_killed == before + 2
     assert nodes.once.exists()
     assert published_bytes(found.output) == published_bytes(undisturbed.output)

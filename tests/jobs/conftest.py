@@ -97,6 +97,7 @@ def shell(job_server, checkout, tmp_path_factory):
         done = subprocess.run(
             line, shell=True, cwd=checkout, env=env, capture_output=True, text=True, check=False
         )
+        print(done.stdout, done.stderr)  # noqa: T201, a test that fails shows it
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
         return done.returncode, done.stdout, last
 
