@@ -41,7 +41,7 @@ def stream(
     """Yield `(index, stage(prepare(item)))` in any order, dataset by dataset."""
     start = 0
     while start < len(items):
-        num_actors, _ = pool_size()
+        num_actors, _ = pool_size(len(items) - start)
         observer.encoders(num_actors)
         num_items = max(MIN_ITEMS, ITEMS_PER_ACTOR * num_actors)
         part = range(start, min(start + num_items, len(items)))
@@ -69,9 +69,9 @@ def dataset(
     both would wait for ever. Head-room is left by starting as many readers less.
     """
     DataContext.get_current().execution_no_progress_timeout_s = cast("int", limits.stall_s)
-    num_actors, num_gpus = pool_size()
+    num_actors, num_gpus = pool_size(len(numbered))
     # one more reader than actors at least: Ray fuses two maps of one size into the actor, which
-    # costs nothing where there is one item
+    # costs nothing where there is an actor for each item
     num_readers = max(num_cpus() - num_actors, num_actors + 1)
     rows = [{"index": index, "value": wrap(item)} for index, item in numbered]
     prepared = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
@@ -133,11 +133,12 @@ def unwrap(cell: bytes) -> Any:
     return pickle.loads(cell)
 
 
-def pool_size() -> tuple[int, int]:
+def pool_size(num_items: int) -> tuple[int, int]:
     """Return how many encoder actors to start, and GPUs of each (0: one actor a node on CPU).
 
-    Fixed for one dataset, from what the cluster has when it starts: pools of Ray Data that grow
-    stay at one GPU actor on clusters that scale (ray#59144). Hence:
+    No more than there are items, since each loads an encoder: the class texts are one item. Fixed
+    for one dataset, from what the cluster has when it starts: pools of Ray Data that grow stay at
+    one GPU actor on clusters that scale (ray#59144). Hence:
 
     * a GPU that another job holds is counted; its actor waits, the others do the work;
     * half a GPU of a node (`--num-gpus 0.5`) is none of its own, only whole ones are counted;
@@ -147,4 +148,5 @@ def pool_size() -> tuple[int, int]:
     """
     num_gpus = sum(int(n["Resources"].get("GPU", 0)) for n in ray.nodes() if n["Alive"])
     num_nodes = sum(node["Alive"] for node in ray.nodes())
-    return (num_gpus, 1) if num_gpus else (max(num_nodes, 1), 0)
+    num_actors = num_gpus or max(num_nodes, 1)
+    return min(num_actors, num_items), int(num_gpus > 0)

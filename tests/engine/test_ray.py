@@ -235,12 +235,12 @@ def test_a_cluster_of_three_nodes_gives_the_same_bytes(
     try:
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)
-        sizes = pool_size()
+        sizes = [pool_size(num_items) for num_items in (1, 3, 100)]
         workspace, output = tmp_path / "workspace", tmp_path / "output"
         curate(recipe, str(workspace), str(output), RayEngine(), track)
     finally:
         ray.shutdown()
         cluster.shutdown()
 
-    assert sizes == (3, 0)
+    assert sizes == [(1, 0), (3, 0), (3, 0)]
     assert published_bytes(output) == published_bytes(curated.output)
