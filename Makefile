@@ -20,7 +20,7 @@ test: $(STAMP)  ## every test that needs no GPU and no network
 	$(ALONE) $(WORKERS)
 	$(WITH_RAY)
 
-soak: $(STAMP)  ## the long forms of the tests of faults, input and load: some hours
+soak: $(STAMP)  ## the long forms of the tests of faults, input and load: two hours
 	@$(MAKE) --no-print-directory --keep-going soak-faults soak-ray soak-fuzz soak-load
 
 # the figures of the tests that pass are printed at the end
