@@ -58,11 +58,11 @@ def show(results: Sequence[Result]) -> None:
             print(f"{result.reader}: {finding}")
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> None:
     """Run the fuzzer; exit 1 if it has found something."""
     from jobs.fuzz.readers import READERS
 
-    chosen = options(list(READERS)).parse_args()
+    chosen = options(list(READERS)).parse_args(given)
     guided = guidance(chosen.guided) if chosen.guided else 0.0
     weights = {name: READERS[name].weight for name in chosen.reader}
     with tempfile.TemporaryDirectory(prefix="fuzz") as folder:

@@ -72,17 +72,19 @@ class Isolate:
     def search(self, fragment: Fragment) -> dict[int, str]:
         """Return what `__call__` does, in this process and its forks.
 
-        A row is blamed if it fails twice, the second time with all the time of a fragment: once
-        may be the fault of a busy machine.
+        The whole has been tried before, so that the search begins with its halves. A row is blamed
+        if it fails twice, the second time with all the time of a fragment: once may be the fault of
+        a busy machine.
         """
         frontend(self.read.spec)  # built once, for every fork to find
-        num_rows = fragment.stop - fragment.start
+        places = range(fragment.stop - fragment.start)
+        half = len(places) // 2
 
-        def attempt(places: Sequence[int], least_share: float = LEAST_SHARE) -> str | None:
-            share = max(len(places) / num_rows, least_share)
-            return fate(lambda: self.work(fragment, places), self.seconds * share)
+        def attempt(part: Sequence[int], least_share: float = LEAST_SHARE) -> str | None:
+            share = max(len(part) / len(places), least_share)
+            return fate(lambda: self.work(fragment, part), self.seconds * share)
 
-        found = culprits(range(num_rows), attempt)
+        found = culprits(places[:half], attempt) | culprits(places[half:], attempt)
         again = {place: attempt([place], least_share=1.0) for place in found}
         return {place: fault for place, fault in again.items() if fault}
 

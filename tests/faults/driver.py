@@ -2,14 +2,16 @@
 
 import os
 import re
+import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 
 FORKS = get_context("forkserver")
 """Forks every process from one that has imported everything: a start costs a second, not ten."""
@@ -57,13 +59,17 @@ class Driver:
         return self.log.read_text() if self.log.exists() else ""
 
 
-def main(arguments: list[str], log: str) -> None:
+def main(arguments: list[str], log: str, environment: Mapping[str, str]) -> None:
     """Run the command line inside the new process."""
     from pipeline.cli import main as winnow
 
     with open(log, "wb", 0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    if folder := environment.get("PYTHONPATH"):
+        sys.path.insert(0, folder)
+        runpy.run_path(f"{folder}/sitecustomize.py")  # as a fresh process does
     sys.argv = ["winnow", *arguments]
     winnow()
 
@@ -76,13 +82,20 @@ class Drivers:
         self.started: list[Driver] = []
 
     def run(
-        self, recipe: Path, workspace: Path, output: Path, *options: str, command: str = "run"
+        self,
+        recipe: Path,
+        workspace: Path,
+        output: Path,
+        *options: str,
+        command: str = "run",
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Driver:
         """Start `winnow run` or another command, in that process alone if no engine is named."""
         engine = () if "--engine" in options else ("--engine", "local")
         log = self.folder / f"{len(self.started):03d}.log"
         words = [command, str(recipe), "--workspace", str(workspace), "--output", str(output)]
-        process = FORKS.Process(target=main, args=([*words, *engine, *options], str(log)))
+        arguments = ([*words, *engine, *options], str(log), dict(environment))
+        process = FORKS.Process(target=main, args=arguments)
         process.start()
         self.started.append(Driver(process, log))
         return self.started[-1]

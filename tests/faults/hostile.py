@@ -18,9 +18,9 @@ PLUGIN = '''
 import ctypes, os, signal
 from PIL import GifImagePlugin, Image
 
-def once():
+def once(name):
     try:
-        os.close(os.open(os.environ["FAULTY_GIF"], os.O_CREAT | os.O_EXCL))
+        os.close(os.open(os.environ["FAULTY_GIF"] + name, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     return True
@@ -37,8 +37,8 @@ FAULTS = {
     42: lambda: ctypes.string_at(0),
     43: spin,
     44: stop,
-    51: lambda: once() and os._exit(1),
-    52: lambda: once() and stop(),
+    51: lambda: once("died") and os._exit(1),
+    52: lambda: once("stopped") and stop(),
 }
 
 class FaultyGif(GifImagePlugin.GifImageFile):
@@ -56,9 +56,13 @@ DIES, CRASHES, SPINS, STOPS, DIES_ONCE, STOPS_ONCE = 41, 42, 43, 44, 51, 52
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Write the plugin and return the environment of a process that has it."""
+    """Write the plugin and return the environment of a process that has it.
+
+    What happens once leaves an empty file in `once`, below the folder.
+    """
+    (folder / "once").mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(PLUGIN)
-    once = str(folder / "once")
+    once = f"{folder / 'once'}/"
     return {"PYTHONPATH": str(folder), "FAULTY_GIF": once, "OMP_NUM_THREADS": "1"}
 
 

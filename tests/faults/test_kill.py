@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.driver import TIMES, Driver, drivers
+from tests.faults.driver import TIMES, Driver
 from tests.faults.soak import IS_SOAK
 
 NUM_KILLS = 36 if IS_SOAK else 8
@@ -133,12 +133,6 @@ class Scene:
     timeline: list[tuple[float, str]]
     expected: dict[str, bytes]
     log: list[tuple[str, str, int, int]] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    with drivers(tmp_path_factory.mktemp("logs")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,8 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.store.lease import hold
 from tests.conftest import published
-from tests.faults.driver import drivers
 
 SHORT_S = 0.3
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    with drivers(tmp_path_factory.mktemp("logs")) as made:
-        yield made
 
 
 @dataclass(frozen=True)

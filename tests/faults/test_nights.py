@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.driver import TIMES, drivers
+from tests.faults.driver import TIMES
 from tests.faults.soak import IS_SOAK
 
 NUM_KILLS = 30 if IS_SOAK else 6
@@ -61,12 +61,6 @@ class Scene:
         """Return a place where the first night has been."""
         shutil.copytree(self.before, folder, dirs_exist_ok=True)
         return Place(folder)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    with drivers(tmp_path_factory.mktemp("logs")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

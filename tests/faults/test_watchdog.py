@@ -167,35 +167,20 @@ def test_a_shard_that_kills_whoever_lists_it_is_left_out(trial, tmp_path):
     assert list(folder.iterdir()) == []
 
 
-DRIVER = """
-import sys
-sys.path.insert(0, {root!r})
-from tests.conftest import untracked
-from pipeline.curate import curate
-from pipeline.engine.local import LocalEngine
-from pipeline.recipe import load_recipe
-curate(load_recipe({recipe!r}), {workspace!r}, {output!r}, LocalEngine(), untracked)
-"""
-
-
 @pytest.mark.slow
 def test_a_run_that_a_picture_kills_is_started_again_until_the_picture_is_isolated(
-    tmp_path, trial, track, published_bytes, pytestconfig
+    tmp_path, trial, track, published_bytes, started
 ):
     hostile = {"00-001": gif(DIES), "00-002": gif(CRASHES)}
     hangs = {"02-001": gif(SPINS)} if IS_SOAK else {}
     trial.plant(hostile | hangs)
     recipe, found = tmp_path / "recipe.yaml", Made(tmp_path / "found")
     recipe.write_text(trial.recipe(tries=1, fragment_s=20 if IS_SOAK else 60).to_yaml())
-    (tmp_path / "plugin").mkdir()
-    environment = os.environ | install(tmp_path / "plugin")
-    names = {"root": str(pytestconfig.rootpath), "recipe": str(recipe)}
-    places = {"workspace": str(found.workspace), "output": str(found.output)}
-    command = [sys.executable, "-c", DRIVER.format(**names, **places)]
+    environment = install(tmp_path / "plugin")
 
-    num_starts = 3 if IS_SOAK else 2
     codes = [
-        subprocess.run(command, env=environment, check=False).returncode for _ in range(num_starts)
+        started.run(recipe, found.workspace, found.output, environment=environment).wait()
+        for _ in range(3 if IS_SOAK else 2)
     ]
     was_left = found.marks()
 
