@@ -78,13 +78,18 @@ def dataset(
         Stage(lambda: prepare, limits.fragment_s).__call__,
         compute=TaskPoolStrategy(size=min(num_readers, len(rows))),
     )
-    staged = prepared.map(
-        cast("Any", Stage),
-        fn_constructor_args=(make_stage, limits.fragment_s),
-        compute=ActorPoolStrategy(size=num_actors),
-        num_gpus=num_gpus or None,
-        num_cpus=0,
-    )
+    if len(rows) == 1 and not num_gpus:  # nothing to keep loaded: a worker that is there does it
+        staged = prepared.map(
+            Stage(make_stage, limits.fragment_s).__call__, compute=TaskPoolStrategy(size=1)
+        )
+    else:
+        staged = prepared.map(
+            cast("Any", Stage),
+            fn_constructor_args=(make_stage, limits.fragment_s),
+            compute=ActorPoolStrategy(size=num_actors),
+            num_gpus=num_gpus or None,
+            num_cpus=0,
+        )
     with endless_retries():
         yield from staged.iter_rows()
 
