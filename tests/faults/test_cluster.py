@@ -118,8 +118,9 @@ def on_steps(names: tuple[str, ...], act: Callable[[], None]) -> Any:
 HOSTILE = {
     "00-001": ("kills-worker", DIES),
     "00-002": ("kills-worker", CRASHES),
-    "01-000": ("times-out", STOPS),
-} | ({"02-008": ("times-out", SPINS)} if IS_SOAK else {})
+}
+if IS_SOAK:  # the short form has one that hangs in test_watchdog.py
+    HOSTILE |= {"01-006": ("times-out", STOPS), "02-008": ("times-out", SPINS)}
 
 
 def test_only_the_pictures_that_kill_or_hang_every_worker_are_lost(
