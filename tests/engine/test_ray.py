@@ -72,6 +72,16 @@ def test_one_item_goes_through_a_pipe(engine):
     assert list(engine.pipe(str, lambda: lambda text: [text], [7])) == [(0, ["7"])]
 
 
+def test_an_actor_is_started_only_where_it_is_used_again(engine):
+    def make_stage():
+        import ray
+
+        return lambda _item: ray.get_runtime_context().get_actor_id()
+
+    assert list(engine.pipe(str, make_stage, [7])) == [(0, None)]
+    assert None not in dict(engine.pipe(str, make_stage, [7, 8])).values()
+
+
 def test_a_stage_is_made_once_per_worker(engine, tmp_path):
     folder = str(tmp_path)
 

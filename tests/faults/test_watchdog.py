@@ -100,6 +100,7 @@ class Trap(Isolate):
     folder: Path | None = None
 
     def work(self, _, places):
+        (self.folder / f"{places[0]}-{places[-1]}").touch()
         if 5 in places:
             time.sleep(60)
         if 2 in places:
@@ -109,12 +110,15 @@ class Trap(Isolate):
             os._exit(1)
 
 
-def test_a_row_that_fails_once_is_not_blamed(spec, tmp_path):
+def test_a_row_that_fails_once_is_not_blamed_and_the_whole_is_not_tried_again(spec, tmp_path):
     trap = Trap(Read(spec, None), is_embedded=False, seconds=1.0, folder=tmp_path)
     fragment = Fragment(Shard("a.tar", "webdataset", 1, "a"), "a.parquet", 10, 18)
 
     assert trap.search(fragment) == {2: "kills-worker", 5: "times-out"}
-    assert (tmp_path / "once").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("once", "0-3", "0-1", "2-3", "2-2", "3-3"),
+        *("4-7", "4-5", "6-7", "4-4", "5-5"),
+    }
 
 
 def test_a_mark_stays_only_where_an_attempt_was_killed(tmp_path):
