@@ -146,7 +146,8 @@ def test_a_worker_that_dies_is_replaced(engine, tmp_path):
     assert (tmp_path / "died").exists()
 
 
-def test_a_reader_or_an_encoder_that_dies_is_replaced(engine, tmp_path):
+@pytest.mark.parametrize("numbers", [[3], list(range(8))], ids=["one", "many"])
+def test_a_reader_or_an_encoder_that_dies_is_replaced(engine, tmp_path, numbers):
     flags = [str(tmp_path / "prepare"), str(tmp_path / "stage")]
 
     def die_once(number, flag):
@@ -161,9 +162,9 @@ def test_a_reader_or_an_encoder_that_dies_is_replaced(engine, tmp_path):
     def make_stage():
         return lambda number: die_once(number, flags[1]) * 10
 
-    found = dict(engine.pipe(prepare, make_stage, list(range(8))))
+    found = dict(engine.pipe(prepare, make_stage, numbers))
 
-    assert found == {n: n * 10 for n in range(8)}
+    assert found == dict(enumerate(n * 10 for n in numbers))
     assert len(list(tmp_path.iterdir())) == 2
 
 
