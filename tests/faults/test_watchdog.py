@@ -22,6 +22,7 @@ from pipeline.store.workspace import Workspace
 from tests.faults.hostile import (
     CRASHES,
     DIES,
+    SPINS,
     STOPS,
     Made,
     Trial,
@@ -29,6 +30,7 @@ from tests.faults.hostile import (
     gif,
     install,
 )
+from tests.faults.soak import IS_SOAK
 
 DEADLINE = """
 import os, signal, sys, time
@@ -171,11 +173,12 @@ def test_a_shard_that_kills_whoever_lists_it_is_left_out(trial, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("hang", [STOPS, SPINS] if IS_SOAK else [STOPS])
 def test_a_run_that_pictures_end_is_started_again_until_they_are_isolated(
-    tmp_path, trial, track, published_bytes, started
+    tmp_path, trial, track, published_bytes, started, hang
 ):
     hostile = {"00-001": gif(DIES), "00-002": gif(CRASHES)}
-    hangs = {"02-001": gif(STOPS)}
+    hangs = {"02-001": gif(hang)}
     trial.plant(hostile | hangs)
     recipe, found = tmp_path / "recipe.yaml", Made(tmp_path / "found")
     recipe.write_text(trial.recipe(tries=1, fragment_s=10).to_yaml())
